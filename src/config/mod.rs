@@ -1,0 +1,225 @@
+//! The configuration: what the file, the environment and the flags say, turned once into one immutable, valid [`Config`].
+//! The only place that reads the environment.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use crate::{secret::Secret, wire::Dialect};
+
+/// Everything that can be set, valid and with all defaults filled in. One exchange sees one `Config`.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The two ports and their bounds.
+    pub server: Server,
+    /// Every upstream a request can reach: the built-in ones and the configured ones, by name.
+    pub upstreams: BTreeMap<String, Arc<Upstream>>,
+    /// `--upstream URL`: where everything goes, if set. Its name is `upstream`.
+    pub only_upstream: Option<Arc<Upstream>>,
+    /// Routes of the file, in order; the first that matches wins.
+    pub routes: Vec<Route>,
+    /// The exceptions to transparency that are switched on, and the policies where no route says otherwise.
+    pub policy: Arc<Policy>,
+    /// What is reported, where to, and how much of it.
+    pub telemetry: Telemetry,
+}
+
+/// The policies of one exchange: the config's own, or a route's.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Policy {
+    /// The exceptions to transparency.
+    pub carry: Carry,
+    /// The clocks.
+    pub timeouts: Timeouts,
+    /// How often, how soon and what is tried again.
+    pub retries: Retries,
+}
+
+/// `server`: the two ports and their bounds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    /// Where agents connect. Default `127.0.0.1:4100`.
+    pub listen: SocketAddr,
+    /// Where health, metrics and the admin API are. Default `127.0.0.1:4101`.
+    pub admin: SocketAddr,
+    /// Bearer token of the admin port; required when `admin` is beyond loopback.
+    pub admin_token: Option<Secret>,
+    /// Names accepted in `Host` and `Origin` on loopback, beside `localhost`, `127.0.0.1` and `[::1]`.
+    pub hosts: Vec<String>,
+    /// After SIGTERM: how long new exchanges are still accepted while `/readyz` already says no. Default 0 s.
+    pub drain_delay: Duration,
+    /// After that: how long exchanges in flight may take to finish. Default 30 s.
+    pub grace: Duration,
+    /// Largest request body in bytes; unset: no limit.
+    pub body_limit: Option<u64>,
+    /// Largest request head in bytes. Default 64 KiB.
+    pub head_limit: usize,
+    /// Most connections of agents at one time. Default 10,000.
+    pub max_connections: usize,
+}
+
+/// One destination.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Its name: in the path, in labels, in routes.
+    pub name: Arc<str>,
+    /// Whether `https`.
+    pub tls: bool,
+    /// Host name or address (IPv6 without brackets).
+    pub host: String,
+    /// Port, the scheme's default filled in.
+    pub port: u16,
+    /// The URL's own path, without a trailing slash; `""` for none. Goes in front of the request's.
+    pub path: String,
+    /// The dialect where the path's tail does not say it.
+    pub dialect: Option<Dialect>,
+    /// Sent in place of the agent's own credentials, in the upstream's own header (`authorization: Bearer`, `x-api-key`, `x-goog-api-key`).
+    pub api_key: Option<Secret>,
+    /// A PEM file of roots that this upstream is checked against, in place of the machine's.
+    pub ca: Option<PathBuf>,
+    /// `gen_ai.provider.name`: by host for the known providers, else the upstream's own name.
+    pub provider: Arc<str>,
+}
+
+/// One entry of `routes`. `None` matches everything; patterns are globs (`*`, `?`).
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Of the path that is left when `/@AGENT` is removed.
+    pub path: Option<String>,
+    /// Of the model asked for.
+    pub model: Option<String>,
+    /// Of the agent's name.
+    pub agent: Option<String>,
+    /// Where it goes; else where it would have gone.
+    pub upstream: Option<Arc<Upstream>>,
+    /// The policies: the config's with the route's own on top.
+    pub policy: Arc<Policy>,
+}
+
+/// `carry`: the exceptions to transparency, each of which can be turned off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "five independent switches of the config")]
+pub struct Carry {
+    /// Hold a stream's head until its first content. Default true.
+    pub hold_head: bool,
+    /// End a broken stream with an error event. Default true.
+    pub error_events: bool,
+    /// Add `via` (and find loops by it). Default true.
+    pub via: bool,
+    /// Add `x-should-retry: false` to final failures. Default true.
+    pub should_retry: bool,
+    /// Add `x-pillion-exchange` and `x-pillion-attempts` to replies. Default true.
+    pub exchange_headers: bool,
+}
+
+/// `timeouts`: the clocks. `None` (`off` in the file) stops a clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// DNS, TCP and TLS together, of one attempt. Default 5 s.
+    pub connect: Option<Duration>,
+    /// From the request's last byte to the whole head of the reply, of a streamed call. Default 2 min.
+    pub first_byte: Option<Duration>,
+    /// From the request's last byte to the stream's first content. Default 5 min.
+    pub first_token: Option<Duration>,
+    /// Between two reads of a reply's body. Default 2 min.
+    pub idle: Option<Duration>,
+    /// A whole reply, and a stream until its first token, all attempts and waits included. Default 10 min.
+    pub total: Option<Duration>,
+    /// A whole stream. Default off.
+    pub stream_total: Option<Duration>,
+    /// No byte of the request from the agent, or none taken by the upstream. Default 30 s.
+    pub upload: Option<Duration>,
+    /// The agent reads nothing while bytes wait. Default 5 min.
+    pub reader: Option<Duration>,
+}
+
+/// `retries`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retries {
+    /// Attempts in all. Default 3; 1 turns retries off.
+    pub attempts: u32,
+    /// First bound of the back-off; doubles each time, full jitter. Default 500 ms.
+    pub backoff_initial: Duration,
+    /// Last bound of the back-off. Default 8 s.
+    pub backoff_max: Duration,
+    /// A stated wait beyond this is not waited for. Default 30 s.
+    pub retry_after_max: Duration,
+    /// What each request adds to the upstream's budget of retries. Default 0.2.
+    pub budget_ratio: f64,
+    /// What each second adds. Default 1.
+    pub budget_per_second: f64,
+    /// How many the budget holds at most, and at the start. Default 10.
+    pub budget_burst: f64,
+    /// Largest request body held for a replay. Default 16 MiB.
+    pub body_max: u64,
+    /// Whether a clock that fires is retried. Default false.
+    pub on_timeout: bool,
+}
+
+/// `telemetry`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Telemetry {
+    /// Where spans go; `None`: nowhere.
+    pub otlp: Option<Otlp>,
+    /// Extra resource attributes (`OTEL_RESOURCE_ATTRIBUTES`), and `service.name` (`OTEL_SERVICE_NAME`, default `pillion`).
+    pub resource: Vec<(String, String)>,
+    /// Share of ordinary exchanges whose spans are kept, 0 to 1. Default 1.
+    pub sample: f64,
+    /// Least severity of the log. Default info.
+    pub log_level: LogLevel,
+    /// Text or JSON. Default text.
+    pub log_format: LogFormat,
+    /// Agents with a label of their own. Default 50.
+    pub max_agents: usize,
+    /// Series in all. Default 10,000.
+    pub max_series: usize,
+    /// Whether the `traceparent` sent upstream is ours. Default false.
+    pub propagate: bool,
+    /// When attempts get spans of their own. Default when retried (or failed).
+    pub attempt_spans: AttemptSpans,
+}
+
+/// `telemetry.otlp`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Otlp {
+    /// The traces URL in full, e.g. `http://127.0.0.1:4318/v1/traces`. (`endpoint` in the file and `OTEL_EXPORTER_OTLP_ENDPOINT` are bases to which
+    /// `/v1/traces` is added; `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is taken as it is.)
+    pub endpoint: String,
+    /// Sent with each export.
+    pub headers: Vec<(String, Secret)>,
+    /// Of one export. Default 10 s.
+    pub timeout: Duration,
+}
+
+/// `telemetry.log.level`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Everything.
+    Trace,
+    /// What helps when looking for a fault.
+    Debug,
+    /// One line an exchange, and the program's own story.
+    Info,
+    /// Only what needs a look.
+    Warn,
+    /// Only failures.
+    Error,
+    /// Nothing.
+    Off,
+}
+
+/// `telemetry.log.format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For a person.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `telemetry.attempt_spans`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptSpans {
+    /// One for each attempt.
+    Always,
+    /// Only where there was more than one attempt, or the only one failed.
+    WhenRetried,
+}

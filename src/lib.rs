@@ -1,0 +1,6 @@
+//! Pillion: an observability sidecar proxy for LLM traffic.
+
+pub mod config;
+pub mod secret;
+pub mod telemetry;
+pub mod wire;

@@ -1,0 +1,141 @@
+//! What is learnt about one exchange, kept plain until its end. Metrics, spans and the log line are all made from it, once.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::time::Instant;
+
+use super::{names::{AgentSource, AttemptResult, Clock, Outcome, Reason}, trace::TraceContext};
+use crate::wire::{Call, Dialect, Reply};
+
+/// One exchange: a request with its reply, however many attempts it took.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Its place in a trace; the exchange's own span id.
+    pub trace: TraceContext,
+    /// When the request's head had arrived.
+    pub started: Instant,
+    /// The same, by the wall clock.
+    pub started_at: SystemTime,
+    /// From `started` to the last byte given to the agent, its hang-up, or the break.
+    pub duration: Duration,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Our reason where we have one: of a refusal, a timeout, a cut.
+    pub reason: Option<Reason>,
+    /// Who called.
+    pub agent: Option<Arc<str>>,
+    /// How that is known.
+    pub agent_source: AgentSource,
+    /// The request's method.
+    pub method: http::Method,
+    /// The request's path as it was sent, without query, capped at 1 KiB.
+    pub path: String,
+    /// The dialect of the path, if known.
+    pub dialect: Option<Dialect>,
+    /// The upstream's name; `None` where no route was found.
+    pub upstream: Option<Arc<str>>,
+    /// `gen_ai.provider.name`.
+    pub provider: Option<Arc<str>>,
+    /// The upstream's host and port.
+    pub server: Option<(Arc<str>, u16)>,
+    /// What was asked.
+    pub call: Call,
+    /// The status the agent got; `None` if it got none.
+    pub status: Option<u16>,
+    /// What was answered.
+    pub reply: Reply,
+    /// Whether the answer was relayed as a stream of events.
+    pub streamed: bool,
+    /// Every attempt, in order. Empty where none was made.
+    pub attempts: Vec<Attempt>,
+    /// Retries that the budget forbade.
+    pub budget_exhausted: bool,
+    /// The clock that fired, if one did.
+    pub clock: Option<Clock>,
+    /// Where the exchange stood when the agent hung up.
+    pub phase: Phase,
+    /// From `started` to the first byte of the reply's head from the upstream.
+    pub first_byte: Option<Duration>,
+    /// From `started` to the first content of a stream.
+    pub first_token: Option<Duration>,
+    /// Events of the stream that carried content, beyond the first; and the time between the first and the last of them.
+    pub content_events: u64,
+    /// From the first to the last content event.
+    pub content_time: Duration,
+    /// The longest silence of the upstream within the reply's body.
+    pub longest_gap: Duration,
+    /// Our own share of the time: neither waiting for the upstream nor for the agent.
+    pub overhead: Duration,
+    /// What the agent's SDK said it would wait.
+    pub agent_timeout: Option<Duration>,
+    /// `x-stainless-retry-count`, if it was sent.
+    pub sdk_retry_count: Option<u32>,
+    /// Bytes of the request's body that were received.
+    pub request_bytes: u64,
+    /// Bytes of the reply's body that were given to the agent.
+    pub reply_bytes: u64,
+    /// Why the reply or the request was not read, if it was not (label value of `pillion_observation_skipped_total`).
+    pub skipped: Option<&'static str>,
+    /// Whether the upstream's own credentials replaced the agent's.
+    pub credentials_replaced: bool,
+}
+
+/// One attempt at the upstream.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// When it began (before the connection).
+    pub started: Instant,
+    /// The same, by the wall clock.
+    pub started_at: SystemTime,
+    /// How long it took: to the reply's head, or for the last attempt to the reply's end.
+    pub duration: Duration,
+    /// How it ended.
+    pub result: AttemptResult,
+    /// Status of its reply, if one came.
+    pub status: Option<u16>,
+    /// Our reason where the attempt failed without a status.
+    pub reason: Option<Reason>,
+    /// Why it was made, if it is a repetition: label value of `pillion_retries_total`.
+    pub retry: Option<RetryCause>,
+    /// Whether an idle connection was reused.
+    pub reused: bool,
+    /// The peer it was sent to.
+    pub peer: Option<SocketAddr>,
+    /// The phases of the connection, where one was made for it.
+    pub connect: Option<ConnectPhases>,
+}
+
+/// Why an attempt was repeated, and how long was waited before.
+#[derive(Debug, Clone)]
+pub struct RetryCause {
+    /// Label value: a status (`500`), `connect`, `reset`, `stale_connection`, `stream_error`, `timeout`.
+    pub reason: &'static str,
+    /// The wait before it.
+    pub wait: Duration,
+}
+
+/// How long the steps of a new connection took. A step that was not needed is `None`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConnectPhases {
+    /// Resolving the name.
+    pub dns: Option<Duration>,
+    /// Connecting.
+    pub tcp: Option<Duration>,
+    /// The TLS handshake.
+    pub tls: Option<Duration>,
+}
+
+/// Where an exchange stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Phase {
+    /// Waiting for a place.
+    Queue,
+    /// Nothing of the reply has been given to the agent.
+    Waiting,
+    /// Some of it has.
+    Streaming,
+}

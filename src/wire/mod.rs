@@ -1,0 +1,115 @@
+//! What the bytes of a model's API mean: requests, replies, streams and errors of every dialect.
+//! Pure: no I/O, no clock. Nothing here changes a byte; what cannot be read is counted and skipped.
+
+use std::fmt;
+
+mod anthropic;
+mod call;
+mod errors;
+mod gemini;
+mod ollama;
+mod openai;
+mod reading;
+mod sse;
+
+pub use call::Call;
+pub use errors::{ErrorShape, error_body, error_event};
+pub use reading::{Progress, Reading, Skipped};
+
+/// An API whose requests and replies Pillion can read. Found by the tail of the path alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// `…/chat/completions`, of OpenAI and every compatible server.
+    OpenaiChat,
+    /// `…/responses`.
+    OpenaiResponses,
+    /// `…/completions`, the older text completion.
+    OpenaiCompletions,
+    /// `…/embeddings`.
+    OpenaiEmbeddings,
+    /// `…/messages` and `…/messages/count_tokens`.
+    AnthropicMessages,
+    /// `…/models/M:generateContent` and its relatives.
+    Gemini,
+    /// `…/api/chat`, `…/api/generate`, `…/api/embed`.
+    Ollama,
+}
+
+/// Facts of an answer, whole or streamed, filled as its bytes pass. What was not said stays `None`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reply {
+    /// The provider's id of the answer.
+    pub id: Option<String>,
+    /// The model that answered.
+    pub model: Option<String>,
+    /// Finish reasons in the provider's own words, in order of choices.
+    pub finish_reasons: Vec<String>,
+    /// Tokens as the provider counted them.
+    pub usage: Usage,
+    /// The error that the body (or an event of the stream) told.
+    pub error: Option<ReplyError>,
+}
+
+/// Tokens of one exchange. `input` includes cached and cache-written ones, `output` includes reasoning,
+/// whichever way the provider counts. Absent is absent, never 0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub input: Option<u64>,
+    /// Tokens of the answer.
+    pub output: Option<u64>,
+    /// Tokens of the prompt that were read from the provider's cache.
+    pub cache_read: Option<u64>,
+    /// Tokens of the prompt that were written to the provider's cache.
+    pub cache_write: Option<u64>,
+    /// Tokens of the answer that were reasoning.
+    pub reasoning: Option<u64>,
+}
+
+/// An error as a provider's body or event told it. The message is not kept: it can quote the prompt.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReplyError {
+    /// `type` (OpenAI, Anthropic) or `status` (Gemini), e.g. `overloaded_error`; capped at 64 characters of `[A-Za-z0-9_.-]`.
+    pub kind: Option<String>,
+    /// `code`, e.g. `insufficient_quota`, `context_length_exceeded`; capped likewise.
+    pub code: Option<String>,
+    /// The HTTP status that the error would have had: its own numeric code, or what its kind stands for. Decides whether it is worth a retry.
+    pub status: Option<u16>,
+}
+
+impl Dialect {
+    /// The dialect of a request by the tail of its path (without query), whatever stands before it.
+    pub fn of_path(path: &str) -> Option<Self> {
+        let _ = path;
+        None
+    }
+
+    /// The name in config, labels and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OpenaiChat => "openai-chat",
+            Self::OpenaiResponses => "openai-responses",
+            Self::OpenaiCompletions => "openai-completions",
+            Self::OpenaiEmbeddings => "openai-embeddings",
+            Self::AnthropicMessages => "anthropic-messages",
+            Self::Gemini => "gemini",
+            Self::Ollama => "ollama",
+        }
+    }
+
+    /// `gen_ai.operation.name`.
+    pub fn operation(self) -> &'static str {
+        match self {
+            Self::OpenaiChat | Self::OpenaiResponses | Self::AnthropicMessages | Self::Ollama => "chat",
+            Self::OpenaiCompletions => "text_completion",
+            Self::OpenaiEmbeddings => "embeddings",
+            Self::Gemini => "generate_content",
+        }
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
