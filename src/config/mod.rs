@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+mod defaults;
+
 use crate::{secret::Secret, wire::Dialect};
 
 /// Everything that can be set, valid and with all defaults filled in. One exchange sees one `Config`.

@@ -8,7 +8,10 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{names::{AgentSource, AttemptResult, Clock, Outcome, Reason}, trace::TraceContext};
+use super::{
+    names::{AgentSource, AttemptResult, Clock, Outcome, Reason},
+    trace::TraceContext,
+};
 use crate::wire::{Call, Dialect, Reply};
 
 /// One exchange: a request with its reply, however many attempts it took.

@@ -1,0 +1,77 @@
+//! Every default, in one place.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use super::{AttemptSpans, Carry, LogFormat, LogLevel, Retries, Server, Telemetry, Timeouts};
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 4100)),
+            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 4101)),
+            admin_token: None,
+            hosts: Vec::new(),
+            drain_delay: Duration::ZERO,
+            grace: Duration::from_secs(30),
+            body_limit: None,
+            head_limit: 64 << 10,
+            max_connections: 10_000,
+        }
+    }
+}
+
+impl Default for Carry {
+    fn default() -> Self {
+        Self { hold_head: true, error_events: true, via: true, should_retry: true, exchange_headers: true }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Some(Duration::from_secs(5)),
+            first_byte: Some(Duration::from_mins(2)),
+            first_token: Some(Duration::from_mins(5)),
+            idle: Some(Duration::from_mins(2)),
+            total: Some(Duration::from_mins(10)),
+            stream_total: None,
+            upload: Some(Duration::from_secs(30)),
+            reader: Some(Duration::from_mins(5)),
+        }
+    }
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self {
+            attempts: 3,
+            backoff_initial: Duration::from_millis(500),
+            backoff_max: Duration::from_secs(8),
+            retry_after_max: Duration::from_secs(30),
+            budget_ratio: 0.2,
+            budget_per_second: 1.0,
+            budget_burst: 10.0,
+            body_max: 16 << 20,
+            on_timeout: false,
+        }
+    }
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            otlp: None,
+            resource: vec![("service.name".to_owned(), "pillion".to_owned())],
+            sample: 1.0,
+            log_level: LogLevel::Info,
+            log_format: LogFormat::Text,
+            max_agents: 50,
+            max_series: 10_000,
+            propagate: false,
+            attempt_spans: AttemptSpans::WhenRetried,
+        }
+    }
+}
