@@ -125,3 +125,31 @@ pub enum AgentSource {
     #[default]
     Unknown,
 }
+
+impl Reason {
+    /// The reason that stands for a clock.
+    pub fn of_clock(clock: Clock) -> Self {
+        match clock {
+            Clock::Connect => Self::TimeoutConnect,
+            Clock::FirstByte => Self::TimeoutFirstByte,
+            Clock::FirstToken => Self::TimeoutFirstToken,
+            Clock::Idle => Self::TimeoutIdle,
+            Clock::Total | Clock::Queue => Self::TimeoutTotal,
+            Clock::Upload => Self::TimeoutUpload,
+            Clock::Reader => Self::TimeoutReader,
+            Clock::Agent => Self::TimeoutAgent,
+        }
+    }
+}
+
+impl AttemptResult {
+    /// The result that a reply's status stands for.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            429 => Self::RateLimited,
+            400..=499 => Self::ClientError,
+            500.. => Self::ServerError,
+            _ => Self::Success,
+        }
+    }
+}

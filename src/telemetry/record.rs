@@ -142,3 +142,45 @@ pub enum Phase {
     /// Some of it has.
     Streaming,
 }
+
+impl Record {
+    /// Of an exchange whose head has just arrived: all else is to be learnt.
+    pub fn begin(trace: TraceContext, started: Instant, started_at: SystemTime, method: http::Method, path: String) -> Self {
+        Self {
+            trace,
+            started,
+            started_at,
+            duration: Duration::ZERO,
+            outcome: Outcome::Cancelled,
+            reason: None,
+            agent: None,
+            agent_source: AgentSource::Unknown,
+            method,
+            path,
+            dialect: None,
+            upstream: None,
+            provider: None,
+            server: None,
+            call: Call::default(),
+            status: None,
+            reply: Reply::default(),
+            streamed: false,
+            attempts: Vec::new(),
+            budget_exhausted: false,
+            clock: None,
+            phase: Phase::Waiting,
+            first_byte: None,
+            first_token: None,
+            content_events: 0,
+            content_time: Duration::ZERO,
+            longest_gap: Duration::ZERO,
+            overhead: Duration::ZERO,
+            agent_timeout: None,
+            sdk_retry_count: None,
+            request_bytes: 0,
+            reply_bytes: 0,
+            skipped: None,
+            credentials_replaced: false,
+        }
+    }
+}

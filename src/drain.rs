@@ -1,0 +1,167 @@
+//! Every task of the program, and how they end: told to finish, given a grace period, then cut.
+//!
+//! ```text
+//!  serving ──SIGTERM──▶ draining: no new connections, no keep-alive, /readyz says no
+//!                          │ all exchanges done, or the grace period is over
+//!                          ▼
+//!                       cutting: what waits is answered 503, what streams is cut
+//! ```
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::sync::{Notify, watch};
+
+/// How far the program is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Serving.
+    Serving,
+    /// Finishing what is in flight; nothing new.
+    Draining,
+    /// Ending what has not finished.
+    Cutting,
+}
+
+/// Knows the stage. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Drain {
+    stage: watch::Receiver<Stage>,
+}
+
+/// Sets the stage. There is one.
+#[derive(Debug)]
+pub struct Drainer {
+    stage: watch::Sender<Stage>,
+}
+
+/// The two ends of a drain.
+pub fn channel() -> (Drainer, Drain) {
+    let (sender, receiver) = watch::channel(Stage::Serving);
+    (Drainer { stage: sender }, Drain { stage: receiver })
+}
+
+impl Drainer {
+    /// Goes on to `stage`; never back.
+    pub fn advance(&self, stage: Stage) {
+        self.stage.send_if_modified(|now| {
+            let further = stage > *now;
+            if further {
+                *now = stage;
+            }
+            further
+        });
+    }
+}
+
+impl Drain {
+    /// The stage now.
+    pub fn stage(&self) -> Stage {
+        *self.stage.borrow()
+    }
+
+    /// Waits until the stage is `stage` or further. For ever if the [`Drainer`] is gone before.
+    pub async fn reached(&self, stage: Stage) {
+        let mut receiver = self.stage.clone();
+        if receiver.wait_for(|now| *now >= stage).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Owns all tasks: whatever is spawned is counted until it has ended. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Tracker {
+    shared: Arc<Tasks>,
+}
+
+#[derive(Debug, Default)]
+struct Tasks {
+    running: AtomicUsize,
+    idle: Notify,
+}
+
+/// One running task; counts itself out when dropped, also by a panic.
+struct Running(Arc<Tasks>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.0.running.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.idle.notify_waiters();
+        }
+    }
+}
+
+impl Tracker {
+    /// Spawns a task on the current runtime.
+    pub fn spawn<F>(&self, task: F) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.shared.running.fetch_add(1, Ordering::AcqRel);
+        let running = Running(Arc::clone(&self.shared));
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
+        tokio::spawn(async move {
+            let _running = running;
+            task.await
+        })
+    }
+
+    /// Tasks that have not ended.
+    pub fn running(&self) -> usize {
+        self.shared.running.load(Ordering::Acquire)
+    }
+
+    /// Waits until no task runs.
+    pub async fn idle(&self) {
+        loop {
+            let notified = self.shared.idle.notified();
+            if self.running() == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+impl<F> hyper::rt::Executor<F> for Tracker
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, task: F) {
+        drop(self.spawn(task));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_drain_only_goes_forward_and_wakes_who_waits() {
+        let (drainer, drain) = channel();
+        let waiting = { let drain = drain.clone(); async move { drain.reached(Stage::Draining).await } };
+        drainer.advance(Stage::Cutting);
+        drainer.advance(Stage::Draining);
+        waiting.await;
+        assert_eq!(drain.stage(), Stage::Cutting);
+    }
+
+    #[tokio::test]
+    async fn a_tracker_is_idle_when_its_last_task_has_ended_even_by_a_panic() {
+        let tracker = Tracker::default();
+        let quiet = tracker.spawn(async {});
+        let loud = tracker.spawn(async { panic!("on purpose") });
+        tracker.idle().await;
+        assert_eq!(tracker.running(), 0);
+        assert!(quiet.await.is_ok());
+        assert!(loud.await.is_err());
+    }
+}

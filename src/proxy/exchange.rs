@@ -1,0 +1,124 @@
+//! One exchange under way: what is learnt about it, and the promise that it is reported exactly once, whatever ends it.
+
+use std::{future::Future, sync::Arc, time::{Duration, SystemTime}};
+
+use http::request;
+use tokio::time::Instant;
+
+use super::peer::Peer;
+use crate::{
+    config::Upstream,
+    drain::{Drain, Stage},
+    telemetry::{
+        InFlight, Phase, Record, Telemetry, TraceContext,
+        names::{Clock, Outcome, Reason},
+    },
+};
+
+/// Longest path that is kept.
+const PATH_MAX: usize = 1024;
+
+/// An exchange that has not been reported yet. Dropped before [`Exchange::finish`], it was cancelled: the agent hung up.
+#[derive(Debug)]
+pub struct Exchange {
+    record: Option<Box<Record>>,
+    telemetry: Telemetry,
+    drain: Drain,
+    peer: Arc<Peer>,
+    in_flight: Option<InFlight>,
+    /// Time spent waiting for others so far.
+    waited: Duration,
+}
+
+impl Exchange {
+    /// Begins when the head has arrived.
+    pub fn begin(head: &request::Parts, peer: Arc<Peer>, telemetry: &Telemetry, drain: &Drain) -> Self {
+        peer.begin();
+        let path = head.uri.path();
+        let path = if path.len() > PATH_MAX { path.get(..path.floor_char_boundary(PATH_MAX)).unwrap_or_default() } else { path };
+        let record = Record::begin(TraceContext::from_headers(&head.headers), Instant::now(), SystemTime::now(), head.method.clone(), path.to_owned());
+        Self { record: Some(Box::new(record)), telemetry: telemetry.clone(), drain: drain.clone(), peer, in_flight: None, waited: Duration::ZERO }
+    }
+
+    /// What is known so far.
+    pub fn record(&mut self) -> &mut Record {
+        self.record.as_mut().expect("the record is there until the exchange is finished")
+    }
+
+    /// The connection it came on.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// When the head had arrived.
+    pub fn started(&self) -> Instant {
+        self.record.as_ref().map_or_else(Instant::now, |record| record.started)
+    }
+
+    /// Counts it as in flight at this upstream until it ends.
+    pub fn admit(&mut self, upstream: &Upstream) {
+        self.in_flight = Some(self.telemetry.in_flight(&upstream.name));
+        let record = self.record();
+        record.upstream = Some(Arc::clone(&upstream.name));
+        record.provider = Some(Arc::clone(&upstream.provider));
+        record.server = Some((Arc::from(upstream.host.as_str()), upstream.port));
+    }
+
+    /// Pillion answers itself.
+    pub fn refused(self, outcome: Outcome, reason: Reason) {
+        self.finish(outcome, Some(reason));
+    }
+
+    /// Waits for `other`; the time is not ours.
+    pub async fn wait<T>(&mut self, other: impl Future<Output = T>) -> T {
+        let begun = Instant::now();
+        let output = other.await;
+        self.waited += begun.elapsed();
+        output
+    }
+
+    /// The reply's head goes out now: what was not waiting was our own doing.
+    pub fn answered(&mut self, status: u16) {
+        let waited = self.waited;
+        let record = self.record();
+        record.overhead = record.started.elapsed().saturating_sub(waited);
+        record.status = Some(status);
+        record.phase = Phase::Streaming;
+    }
+
+    /// Reports it.
+    pub fn finish(mut self, outcome: Outcome, reason: Option<Reason>) {
+        self.report(outcome, reason);
+    }
+
+    fn report(&mut self, outcome: Outcome, reason: Option<Reason>) {
+        let Some(mut record) = self.record.take() else { return };
+        record.duration = record.started.elapsed();
+        record.outcome = outcome;
+        record.reason = reason.or(record.reason);
+        if let Some(last) = record.attempts.last_mut() {
+            last.duration = last.started.elapsed();
+        }
+        self.in_flight = None;
+        self.peer.end();
+        self.telemetry.report(*record);
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if self.record.is_none() {
+            return;
+        }
+        if std::thread::panicking() {
+            self.report(Outcome::Refused, Some(Reason::Panic));
+        } else if self.drain.stage() == Stage::Cutting {
+            self.report(Outcome::Cut, Some(Reason::Draining));
+        } else if self.peer.is_stalled() {
+            self.record().clock = Some(Clock::Reader);
+            self.report(Outcome::Cancelled, Some(Reason::TimeoutReader));
+        } else {
+            self.report(Outcome::Cancelled, None);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The life of a request, in order. Only order is decided here; each step's substance is in its own file.
+
+mod exchange;
+mod opening;
+mod peer;
+mod receive;
+mod refusal;
+mod relay;
+mod rewrite;
+mod route;
+mod send;
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Request, Response, Version, request};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+pub use peer::{Peer, Turn};
+pub use relay::{Broken, Relayed};
+
+use self::{
+    exchange::Exchange,
+    refusal::Refusal,
+    relay::{Course, Relay},
+    rewrite::{Downward, Template, Upward},
+    route::Target,
+    send::{Sending, Sent},
+};
+use crate::{
+    body::Ledger,
+    config::{Config, Policy},
+    drain::{Drain, Stage},
+    telemetry::{
+        Telemetry,
+        names::{Outcome, Reason},
+    },
+    upstream::{AgentLimit, Destination, Destinations},
+    wire::{Call, Dialect},
+};
+
+/// What carries exchanges: everything they share.
+#[derive(Debug)]
+pub struct Proxy {
+    config: Arc<Config>,
+    destinations: Destinations,
+    telemetry: Telemetry,
+    ledger: Ledger,
+    drain: Drain,
+    /// Our name in `via`: one for each process, so that a request that comes back is known.
+    mark: String,
+}
+
+/// What is settled about an exchange on its way up, and needed on its way down.
+#[derive(Debug)]
+struct Way {
+    policy: Arc<Policy>,
+    dialect: Option<Dialect>,
+    agent: Option<AgentLimit>,
+    version: Version,
+}
+
+impl Proxy {
+    /// Built once.
+    pub fn new(config: Arc<Config>, destinations: Destinations, telemetry: Telemetry, ledger: Ledger, drain: Drain) -> Self {
+        let mark = format!("pillion-{:08x}", fastrand::u32(..));
+        Self { config, destinations, telemetry, ledger, drain, mark }
+    }
+
+    /// Carries one exchange: up by `carry`, down by `relay`; or says why not by `refuse`.
+    pub async fn handle(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Relayed> {
+        let (head, body) = request.into_parts();
+        let dialect = Dialect::of_path(head.uri.path());
+        let mut exchange = Exchange::begin(&head, peer, &self.telemetry, &self.drain);
+        let ending = tokio::select! {
+            biased;
+            ending = self.carry(&mut exchange, head, body) => ending,
+            () = self.drain.reached(Stage::Cutting) => Err(Refusal::draining()),
+        };
+        match ending {
+            Ok((sent, way)) => self.relay(exchange, sent, &way),
+            Err(refusal) => self.refuse(exchange, &refusal, dialect),
+        }
+    }
+
+    /// The way up, step by step.
+    async fn carry(&self, exchange: &mut Exchange, head: request::Parts, body: Incoming) -> Result<(Sent, Way), Refusal> {
+        self.check(&head)?;
+        let target = route::locate(&self.config, &head)?;
+        let agent = AgentLimit::of(&head.headers);
+        note(exchange, &target, &head.headers, agent);
+
+        let policy = self.policy(&target, None);
+        let limits = (&self.ledger, self.config.server.body_limit);
+        let (received, call) = receive::receive(exchange, (&head, body), &target, &policy, limits).await?;
+        let since = |agent: AgentLimit| if agent.per_read { Instant::now() } else { exchange.started() };
+        let agent_clock = agent.map(|agent| (agent, since(agent)));
+
+        let (destination, policy) = self.settle(&target, &call)?;
+        exchange.admit(&destination.upstream);
+        let version = head.version;
+        let template = self.rewrite(exchange, head, &target, destination, &policy);
+        let (dialect, stream) = (target.dialect, call.stream);
+        exchange.record().call = call;
+
+        let draining = self.drain.stage() != Stage::Serving;
+        let sending = Sending { destination, template, policy: &policy, dialect, stream, agent: agent_clock, draining };
+        let sent = send::send(exchange, sending, received).await?;
+        Ok((sent, Way { policy, dialect, agent, version }))
+    }
+
+    /// What no request may do, wherever it goes.
+    fn check(&self, head: &request::Parts) -> Result<(), Refusal> {
+        if self.config.server.listen.ip().is_loopback() {
+            route::check_origin(&self.config.server.hosts, head)?;
+        }
+        if rewrite::has_passed(&head.headers, &self.mark) {
+            return Err(Refusal::new(Reason::ProxyLoop, "This request has come through this Pillion before: an upstream's URL leads back to it"));
+        }
+        Ok(())
+    }
+
+    /// The policies of the first route that matches, else the config's own.
+    fn policy(&self, target: &Target, model: Option<&str>) -> Arc<Policy> {
+        let route = self.config.route(&target.path, target.agent.as_deref(), model);
+        Arc::clone(route.map_or(&self.config.policy, |route| &route.policy))
+    }
+
+    /// Where it goes in the end, and under which policies: now that the model is known.
+    fn settle(&self, target: &Target, call: &Call) -> Result<(&Arc<Destination>, Arc<Policy>), Refusal> {
+        let route = self.config.route(&target.path, target.agent.as_deref(), call.model.as_deref());
+        let upstream = route.and_then(|route| route.upstream.as_ref()).unwrap_or(&target.upstream);
+        let destination = self.destinations.find(upstream).ok_or_else(|| Refusal::new(Reason::NoRoute, "The upstream is not one of the config"))?;
+        Ok((destination, Arc::clone(route.map_or(&self.config.policy, |route| &route.policy))))
+    }
+
+    fn rewrite(&self, exchange: &mut Exchange, head: request::Parts, target: &Target, destination: &Destination, policy: &Policy) -> Template {
+        let upstream = &destination.upstream;
+        exchange.record().credentials_replaced = upstream.api_key.is_some();
+        let uri = destination.uri(target.forward(upstream));
+        let upward = Upward { uri, host: destination.host(), upstream, dialect: target.dialect, carry: &policy.carry, mark: &self.mark };
+        let mut template = Template::new(head, upward);
+        if self.config.telemetry.propagate {
+            template.set_traceparent(&exchange.record().trace.traceparent());
+        }
+        template
+    }
+
+    /// The way down: the head now, the body as it comes.
+    fn relay(&self, mut exchange: Exchange, mut sent: Sent, way: &Way) -> Response<Relayed> {
+        exchange.answered(sent.answer.head.status.as_u16());
+        let name = exchange.record().trace.exchange_id();
+        let attempts = exchange.record().attempts.len();
+        let downward = Downward { carry: &way.policy.carry, mark: &self.mark, exchange: &name, attempts, spent: sent.spent };
+        let head = rewrite::reply_head(&mut sent.answer.head, &downward);
+        let course = Course { policy: &way.policy, dialect: way.dialect, agent: way.agent, end: sent.deadlines.next(), close_delimited: way.version < Version::HTTP_11 };
+        Response::from_parts(head, Relayed::Reply(Box::new(Relay::new(sent.answer, exchange, &course))))
+    }
+
+    /// An answer of our own, in the caller's dialect.
+    fn refuse(&self, mut exchange: Exchange, refusal: &Refusal, dialect: Option<Dialect>) -> Response<Relayed> {
+        let record = exchange.record();
+        record.clock = refusal.clock;
+        let (name, attempts) = (record.trace.exchange_id(), record.attempts.len());
+        let mut response = refusal.answer(record.dialect.or(dialect), &name).map(Relayed::Own);
+        rewrite::mark_reply(response.headers_mut(), &name, attempts);
+        exchange.answered(response.status().as_u16());
+        exchange.refused(refusal.outcome(), refusal.reason);
+        response
+    }
+}
+
+/// Writes down where a request goes and who sent it.
+fn note(exchange: &mut Exchange, target: &Target, headers: &HeaderMap, agent: Option<AgentLimit>) {
+    let record = exchange.record();
+    record.agent.clone_from(&target.agent);
+    record.agent_source = target.agent_source;
+    record.dialect = target.dialect;
+    record.agent_timeout = agent.map(|agent| agent.limit);
+    record.sdk_retry_count = headers.get("x-stainless-retry-count").and_then(|count| count.to_str().ok()?.parse().ok());
+}

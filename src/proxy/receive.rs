@@ -1,0 +1,90 @@
+//! Step 2: the request's body, held whole where it may have to be sent again, and what it asks for.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, header, request};
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use super::{exchange::Exchange, refusal::Refusal, route::Target};
+use crate::{
+    body::{self, Held, Ledger, ReadError, Reservation, Upload, UploadProgress},
+    config::Policy,
+    telemetry::names::{Clock, Reason},
+    wire::Call,
+};
+
+/// A request's body, ready to be sent.
+#[derive(Debug)]
+pub enum Received {
+    /// Held; can be sent as often as need be. The bytes stay reserved until the exchange no longer needs them.
+    Whole(Bytes, Reservation),
+    /// Passed on as it comes, once.
+    Streamed(Upload, Arc<UploadProgress>),
+}
+
+impl Received {
+    /// Whether it can be sent again.
+    pub fn is_replayable(&self) -> bool {
+        matches!(self, Self::Whole(..))
+    }
+}
+
+/// Reads what has to be held, and the call in it.
+pub async fn receive(
+    exchange: &mut Exchange,
+    (head, mut body): (&request::Parts, Incoming),
+    target: &Target,
+    policy: &Policy,
+    (ledger, limit): (&Ledger, Option<u64>),
+) -> Result<(Received, Call), Refusal> {
+    let stated = body.size_hint().exact();
+    if let (Some(limit), Some(stated)) = (limit, stated)
+        && stated > limit
+    {
+        return Err(too_large(limit));
+    }
+    let mut reservation = ledger.open();
+    if body.is_end_stream() {
+        let call = target.dialect.map(|dialect| Call::read(dialect, &target.path, b"")).unwrap_or_default();
+        return Ok((Received::Whole(Bytes::new(), reservation), call));
+    }
+    let held_max = policy.retries.body_max.min(limit.unwrap_or(u64::MAX));
+    let hold = target.dialect.is_some() && head.method == Method::POST && stated.is_none_or(|stated| stated <= held_max);
+    let read = if hold {
+        let reading = body::read_up_to(&mut body, held_max, &mut reservation, policy.timeouts.upload);
+        exchange.wait(reading).await.map_err(|error| broken(&error))?
+    } else {
+        Held::Over(Bytes::new())
+    };
+    match (read, target.dialect) {
+        (Held::Whole(bytes), Some(dialect)) => {
+            exchange.record().request_bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            let call = if is_plain(head) { Call::read(dialect, &target.path, &bytes) } else { Call::default() };
+            Ok((Received::Whole(bytes, reservation), call))
+        }
+        (Held::Whole(prefix) | Held::Over(prefix), _) => {
+            let (upload, progress) = Upload::new(prefix, body, limit);
+            Ok((Received::Streamed(upload, progress), Call::default()))
+        }
+    }
+}
+
+/// Whether the body is not compressed.
+fn is_plain(head: &request::Parts) -> bool {
+    head.headers.get(header::CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity")
+}
+
+/// The answer to a body over `server.body_limit`.
+pub fn too_large(limit: u64) -> Refusal {
+    Refusal::new(Reason::BodyTooLarge, format!("The request's body is larger than {limit} bytes (server.body_limit)"))
+}
+
+fn broken(error: &ReadError) -> Refusal {
+    match error {
+        ReadError::Silent(silence) => Refusal::timed_out(Clock::Upload, "no byte of the request's body from the agent", Some(*silence), 0),
+        ReadError::Broken(_) => Refusal::new(Reason::Framing, "The request's body broke off, or its framing is not valid HTTP"),
+    }
+}
+

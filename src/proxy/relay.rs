@@ -1,0 +1,399 @@
+//! Step 6: the reply's body on its way to the agent, frame by frame as it comes, observed but never changed. A body that breaks ends
+//! broken: by an error event where one can be put, and by an aborted connection always.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{
+    exchange::Exchange,
+    opening::{Answer, End},
+};
+use crate::{
+    config::Policy,
+    telemetry::names::{Clock, Outcome, Reason},
+    upstream::AgentLimit,
+    wire::{self, Dialect, ErrorShape, Progress, Reading},
+};
+
+/// What an agent is given: an answer of our own, or a reply as it comes.
+#[derive(Debug)]
+pub enum Relayed {
+    /// Of our own.
+    Own(Bytes),
+    /// As it comes.
+    Reply(Box<Relay>),
+}
+
+/// The reply broke: hyper then closes the agent's connection without a clean end.
+#[derive(Debug, thiserror::Error)]
+#[error("the reply broke off ({})", .0.as_str())]
+pub struct Broken(Reason);
+
+/// The clocks of a body that flows.
+#[derive(Debug)]
+struct Clocks {
+    /// Longest silence, and whose limit that is.
+    gap: Option<(Duration, Clock)>,
+    /// When it must have ended.
+    end: Option<(Instant, Clock)>,
+    last: Instant,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+/// Where a relay stands.
+#[derive(Debug)]
+enum Stage {
+    /// The reply flows.
+    Flowing,
+    /// It broke; this event is still to be said.
+    Telling(Bytes),
+    /// It broke; what was said is being flushed before the connection is aborted.
+    Flushing,
+    /// It broke; the connection is aborted now.
+    Aborting,
+    /// It is over.
+    Over,
+}
+
+/// A reply on its way to the agent.
+#[derive(Debug)]
+pub struct Relay {
+    answer: Answer,
+    exchange: Option<Exchange>,
+    clocks: Clocks,
+    stage: Stage,
+    broken: Reason,
+    dialect: Option<Dialect>,
+    /// Whether a break is told by an event.
+    error_events: bool,
+    /// Whether our reply to the agent has no framing but its end, so that only a reset says it is broken.
+    close_delimited: bool,
+    first_content: Option<Instant>,
+    last_content: Option<Instant>,
+}
+
+/// How a reply is to be relayed.
+#[derive(Debug)]
+pub struct Course<'a> {
+    /// The policies.
+    pub policy: &'a Policy,
+    /// The dialect, if known.
+    pub dialect: Option<Dialect>,
+    /// What the agent will wait.
+    pub agent: Option<AgentLimit>,
+    /// The clocks that still run from before the head; they end a whole reply, and no stream.
+    pub end: Option<(Instant, Clock)>,
+    /// Whether the agent speaks HTTP/1.0.
+    pub close_delimited: bool,
+}
+
+impl Relay {
+    /// Takes over when the head goes out.
+    pub fn new(answer: Answer, exchange: Exchange, course: &Course<'_>) -> Self {
+        let now = Instant::now();
+        let timeouts = &course.policy.timeouts;
+        let is_stream = answer.reading.as_ref().is_none_or(Reading::is_stream);
+        let (gap, end) = if is_stream {
+            (timeouts.idle, timeouts.stream_total.map(|total| (now + total, Clock::Total)))
+        } else {
+            (None, course.end)
+        };
+        let agent_gap = course.agent.filter(|agent| agent.per_read).map(|agent| (agent.less_margin(), Clock::Agent));
+        let gap = gap.map(|gap| (gap, Clock::Idle)).into_iter().chain(agent_gap).min_by_key(|(gap, _)| *gap);
+        let mut relay = Self {
+            clocks: Clocks { gap, end, last: now, sleep: None },
+            stage: Stage::Flowing,
+            broken: Reason::StreamCut,
+            dialect: course.dialect,
+            error_events: course.policy.carry.error_events,
+            close_delimited: course.close_delimited,
+            first_content: None,
+            last_content: None,
+            exchange: Some(exchange),
+            answer,
+        };
+        if let Some(progress) = relay.answer.reading.as_ref().map(Reading::progress) {
+            relay.note(progress, now);
+        }
+        relay
+    }
+
+    fn poll_flowing(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if let Some(data) = self.answer.held.pop_front() {
+            self.count(&data);
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        match self.answer.ended {
+            Some(End::Clean) => return self.end(cx),
+            Some(End::Broken) => return self.break_off(cx, Reason::StreamCut, None),
+            None => {}
+        }
+        match Pin::new(&mut self.answer.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => self.pass(cx, frame),
+            Poll::Ready(Some(Err(_))) => self.break_off(cx, Reason::StreamCut, None),
+            Poll::Ready(None) => {
+                self.answer.ended = Some(End::Clean);
+                self.end(cx)
+            }
+            Poll::Pending => match self.clocks.poll(cx) {
+                Poll::Ready(clock) => self.break_off(cx, Reason::of_clock(clock), Some(clock)),
+                Poll::Pending => Poll::Pending,
+            },
+        }
+    }
+
+    fn pass(&mut self, cx: &mut Context<'_>, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let now = Instant::now();
+        let gap = now - std::mem::replace(&mut self.clocks.last, now);
+        if let Some(exchange) = &mut self.exchange {
+            let record = exchange.record();
+            record.longest_gap = record.longest_gap.max(gap);
+        }
+        if let Some(data) = frame.data_ref() {
+            if let Some(progress) = self.answer.reading.as_mut().map(|reading| reading.feed(data)) {
+                self.note(progress, now);
+            }
+            // The last bytes of a stated length would make a stream look complete: they are not given when it is not.
+            if self.answer.body.is_end_stream() && !self.is_complete() {
+                return self.break_off(cx, Reason::StreamCut, None);
+            }
+            self.count(data);
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    /// The body has ended as its framing says; a stream of a known dialect must also have said so itself.
+    fn end(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if !self.is_complete() {
+            return self.break_off(cx, Reason::StreamCut, None);
+        }
+        self.conclude();
+        Poll::Ready(None)
+    }
+
+    fn is_complete(&mut self) -> bool {
+        let Some(reading) = &mut self.answer.reading else { return true };
+        if !reading.is_stream() || reading.is_opaque() || !self.answer.head.status.is_success() {
+            return true;
+        }
+        let progress = reading.end();
+        progress.finished || progress.error
+    }
+
+    fn break_off(&mut self, cx: &mut Context<'_>, reason: Reason, clock: Option<Clock>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        self.broken = reason;
+        let event = self.event(reason);
+        if let Some(mut exchange) = self.exchange.take() {
+            exchange.record().clock = clock;
+            if self.close_delimited {
+                exchange.peer().reset_on_close();
+            }
+            self.fill(&mut exchange);
+            exchange.finish(Outcome::Cut, Some(reason));
+        }
+        match event {
+            Some(event) => {
+                self.stage = Stage::Telling(event);
+                self.poll_broken(cx)
+            }
+            None => {
+                self.stage = Stage::Flushing;
+                self.poll_broken(cx)
+            }
+        }
+    }
+
+    /// The event that says so, where there is a place for it: between two events of a stream.
+    fn event(&mut self, reason: Reason) -> Option<Bytes> {
+        let reading = self.answer.reading.as_ref()?;
+        let dialect = self.dialect?;
+        if !self.error_events || !reading.is_stream() || reading.is_opaque() || !reading.at_boundary() || reading.progress().finished {
+            return None;
+        }
+        let name = self.exchange.as_mut().map(|exchange| exchange.record().trace.exchange_id()).unwrap_or_default();
+        let gap = self.clocks.gap.map(|(gap, _)| gap).unwrap_or_default();
+        let message = match reason {
+            Reason::StreamCut => "The upstream ended this stream before it was complete; what came before is not the whole answer".to_owned(),
+            Reason::TimeoutIdle => format!("The upstream sent nothing for {gap:?} (timeouts.idle) in the middle of this stream; what came before is not the whole answer"),
+            Reason::TimeoutAgent => format!("The upstream sent nothing for {gap:?} (the agent's own timeout, less a margin) in the middle of this stream; raise the timeout of the agent's client"),
+            _ => "This stream took longer than timeouts.stream_total allows; what came before is not the whole answer".to_owned(),
+        };
+        wire::error_event(dialect, &ErrorShape { status: 504, code: reason.as_str(), message: &message, exchange: &name })
+    }
+
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Telling(event) => {
+                self.stage = Stage::Flushing;
+                Poll::Ready(Some(Ok(Frame::data(event))))
+            }
+            // hyper returns on an error before it has flushed: one turn for that first.
+            Stage::Flushing => {
+                self.stage = Stage::Aborting;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Stage::Aborting => Poll::Ready(Some(Err(Broken(self.broken)))),
+            Stage::Flowing | Stage::Over => Poll::Ready(None),
+        }
+    }
+
+    fn note(&mut self, progress: Progress, now: Instant) {
+        if !progress.content {
+            return;
+        }
+        let Some(exchange) = &mut self.exchange else { return };
+        let record = exchange.record();
+        if self.answer.reading.as_ref().is_some_and(Reading::is_stream) {
+            record.first_token.get_or_insert_with(|| record.started.elapsed());
+            record.content_events = progress.events;
+        }
+        self.first_content.get_or_insert(now);
+        self.last_content = Some(now);
+    }
+
+    fn count(&mut self, data: &Bytes) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.record().reply_bytes += u64::try_from(data.len()).unwrap_or(u64::MAX);
+        }
+    }
+
+    /// Moves what was read into the record.
+    fn fill(&mut self, exchange: &mut Exchange) {
+        let record = exchange.record();
+        if let (Some(first), Some(last)) = (self.first_content, self.last_content) {
+            record.content_time = last - first;
+        }
+        if let Some(reading) = self.answer.reading.take() {
+            record.streamed = reading.is_stream();
+            record.skipped = reading.skipped().map(wire::Skipped::name);
+            record.reply = reading.into_reply();
+        }
+    }
+
+    /// The reply is over, and was whole.
+    fn conclude(&mut self) {
+        self.stage = Stage::Over;
+        self.answer.lease.release();
+        let Some(mut exchange) = self.exchange.take() else { return };
+        if let Some(reading) = &mut self.answer.reading {
+            reading.end();
+        }
+        let told_error = self.answer.reading.as_ref().is_some_and(|reading| reading.progress().error);
+        self.fill(&mut exchange);
+        let (outcome, reason) = match self.answer.head.status.as_u16() {
+            429 => (Outcome::RateLimited, None),
+            400..=499 => (Outcome::ClientError, None),
+            500.. => (Outcome::UpstreamError, None),
+            _ if told_error => (Outcome::UpstreamError, Some(Reason::StreamError)),
+            _ => (Outcome::Ok, None),
+        };
+        exchange.finish(outcome, reason);
+    }
+}
+
+impl Clocks {
+    /// Ready with the clock that has fired. The timer is set only while there is nothing to read, and not for each frame anew.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Clock> {
+        loop {
+            let gap = self.gap.and_then(|(gap, clock)| Some((self.last.checked_add(gap)?, clock)));
+            let Some((at, clock)) = gap.into_iter().chain(self.end).min_by_key(|(at, _)| *at) else { return Poll::Pending };
+            let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(at)));
+            if sleep.deadline() > at {
+                sleep.as_mut().reset(at);
+            }
+            std::task::ready!(sleep.as_mut().poll(cx));
+            if at <= Instant::now() {
+                return Poll::Ready(clock);
+            }
+            sleep.as_mut().reset(at);
+        }
+    }
+}
+
+impl Body for Relay {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let relay = self.get_mut();
+        match relay.stage {
+            Stage::Flowing => relay.poll_flowing(cx),
+            _ => relay.poll_broken(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self.stage {
+            Stage::Flowing => self.answer.held.is_empty() && self.answer.body.is_end_stream(),
+            Stage::Over => true,
+            _ => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // The head's own content-length says it; a hint of ours could only contradict it.
+        SizeHint::default()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        if self.exchange.is_none() {
+            return;
+        }
+        let ended = self.answer.ended == Some(End::Clean) || self.answer.body.is_end_stream();
+        let whole = self.answer.held.is_empty() && ended;
+        // A hang-up after the last event is no cancellation: SDKs close as soon as they have read it.
+        let finished = self.answer.held.is_empty() && self.answer.reading.as_ref().is_some_and(|reading| reading.progress().finished);
+        if whole {
+            self.conclude();
+        } else if finished {
+            let connection_goes = std::mem::replace(&mut self.stage, Stage::Over);
+            drop(connection_goes);
+            if let Some(mut exchange) = self.exchange.take() {
+                self.fill(&mut exchange);
+                exchange.finish(Outcome::Ok, None);
+            }
+        } else if let Some(mut exchange) = self.exchange.take() {
+            self.fill(&mut exchange);
+            // Dropped unfinished, it reports the hang-up itself.
+            drop(exchange);
+        }
+    }
+}
+
+impl Body for Relayed {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match self.get_mut() {
+            Self::Own(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Own(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Reply(relay) => Pin::new(relay.as_mut()).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Own(bytes) => bytes.is_empty(),
+            Self::Reply(relay) => relay.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Own(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
+            Self::Reply(relay) => relay.size_hint(),
+        }
+    }
+}

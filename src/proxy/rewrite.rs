@@ -1,0 +1,186 @@
+//! Step 4: the only place where a head changes. Everything else of a request and a reply goes on as it came: names in their spelling,
+//! values and repeats in their order.
+
+use http::{
+    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri,
+    header,
+    request, response,
+};
+
+use crate::{
+    body::Outgoing,
+    config::{Carry, Upstream},
+    wire::Dialect,
+};
+
+/// A request's head as it goes up; the same for every attempt.
+#[derive(Debug)]
+pub struct Template {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    extensions: Extensions,
+}
+
+/// What a request's head becomes on its way up.
+#[derive(Debug)]
+pub struct Upward<'a> {
+    /// The whole URI at the upstream.
+    pub uri: Uri,
+    /// The value of `host`.
+    pub host: &'a HeaderValue,
+    /// Whose credentials may have to replace the agent's.
+    pub upstream: &'a Upstream,
+    /// In which header those go.
+    pub dialect: Option<Dialect>,
+    /// Which exceptions are on.
+    pub carry: &'a Carry,
+    /// Our own mark in `via`.
+    pub mark: &'a str,
+}
+
+impl Template {
+    /// Rewrites a head that came from an agent.
+    pub fn new(mut head: request::Parts, upward: Upward<'_>) -> Self {
+        let headers = request_headers(&head.headers, &upward);
+        // Extensions carry the spelling of the header names; what else a listener puts there is not for an upstream.
+        head.extensions.remove::<hyper::upgrade::OnUpgrade>();
+        Self { method: head.method, uri: upward.uri, headers, extensions: head.extensions }
+    }
+
+    /// One attempt's request.
+    pub fn request(&self, body: Outgoing) -> Request<Outgoing> {
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        *request.extensions_mut() = self.extensions.clone();
+        request
+    }
+
+    /// Puts our own `traceparent` in place of the agent's.
+    pub fn set_traceparent(&mut self, traceparent: &str) {
+        self.headers.insert("traceparent", HeaderValue::from_str(traceparent).expect("a traceparent is hexadecimal"));
+    }
+}
+
+fn request_headers(from: &HeaderMap, upward: &Upward<'_>) -> HeaderMap {
+    let named = named_by_connection(from);
+    let mut to = HeaderMap::with_capacity(from.len() + 2);
+    if !from.contains_key(header::HOST) {
+        to.append(header::HOST, upward.host.clone());
+    }
+    for (name, value) in from {
+        if *name == header::HOST {
+            if !to.contains_key(header::HOST) {
+                to.append(header::HOST, upward.host.clone());
+            }
+        } else if is_carried(name, &named) && !name.as_str().starts_with("x-pillion-") && *name != header::PROXY_AUTHORIZATION {
+            to.append(name.clone(), value.clone());
+        }
+    }
+    replace_credentials(&mut to, upward);
+    if upward.carry.via {
+        to.append(header::VIA, via(upward.mark));
+    }
+    to
+}
+
+fn via(mark: &str) -> HeaderValue {
+    HeaderValue::try_from(format!("1.1 {mark}")).expect("our mark is of letters, digits and a hyphen")
+}
+
+/// Whether a request has been here before.
+pub fn has_passed(headers: &HeaderMap, mark: &str) -> bool {
+    let ours = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.split(',').any(|hop| hop.split_whitespace().nth(1) == Some(mark)));
+    headers.get_all(header::VIA).iter().any(ours)
+}
+
+/// The upstream's own key, if the config gives one, in place of whatever the agent sent.
+fn replace_credentials(headers: &mut HeaderMap, upward: &Upward<'_>) {
+    let Some(key) = &upward.upstream.api_key else { return };
+    let (name, value) = match upward.dialect {
+        Some(Dialect::AnthropicMessages) => (HeaderName::from_static("x-api-key"), key.reveal().to_owned()),
+        Some(Dialect::Gemini) => (HeaderName::from_static("x-goog-api-key"), key.reveal().to_owned()),
+        _ => (header::AUTHORIZATION, format!("Bearer {}", key.reveal())),
+    };
+    let credentials = [header::AUTHORIZATION, HeaderName::from_static("x-api-key"), HeaderName::from_static("x-goog-api-key"), HeaderName::from_static("api-key")];
+    let mut kept = HeaderMap::with_capacity(headers.len() + 1);
+    for (other, value) in headers.iter().filter(|(other, _)| !credentials.contains(other)) {
+        kept.append(other.clone(), value.clone());
+    }
+    if let Ok(mut value) = HeaderValue::try_from(value) {
+        value.set_sensitive(true);
+        kept.append(name, value);
+    }
+    *headers = kept;
+}
+
+/// What Pillion adds to a reply's head.
+#[derive(Debug)]
+pub struct Downward<'a> {
+    /// Which exceptions are on.
+    pub carry: &'a Carry,
+    /// Our own mark in `via`.
+    pub mark: &'a str,
+    /// The exchange's own name.
+    pub exchange: &'a str,
+    /// How many attempts were made.
+    pub attempts: usize,
+    /// Whether this is a failure after which the agent's SDK shall not try again.
+    pub spent: bool,
+}
+
+/// A reply's head as it goes down.
+pub fn reply_head(head: &mut response::Parts, downward: &Downward<'_>) -> response::Parts {
+    let named = named_by_connection(&head.headers);
+    let framed_twice = head.headers.contains_key(header::TRANSFER_ENCODING);
+    let mut to = HeaderMap::with_capacity(head.headers.len() + 4);
+    for (name, value) in &head.headers {
+        let overruled = downward.spent && downward.carry.should_retry && name == "x-should-retry";
+        let length = framed_twice && *name == header::CONTENT_LENGTH;
+        if is_carried(name, &named) && !overruled && !length {
+            to.append(name.clone(), value.clone());
+        }
+    }
+    if downward.carry.via {
+        to.append(header::VIA, via(downward.mark));
+    }
+    if downward.spent && downward.carry.should_retry {
+        to.append("x-should-retry", HeaderValue::from_static("false"));
+    }
+    if downward.carry.exchange_headers {
+        mark_reply(&mut to, downward.exchange, downward.attempts);
+    }
+    let mut rewritten = Response::new(()).into_parts().0;
+    rewritten.status = head.status;
+    rewritten.headers = to;
+    rewritten.extensions = std::mem::take(&mut head.extensions);
+    rewritten
+}
+
+/// `x-pillion-exchange` and `x-pillion-attempts`.
+pub fn mark_reply(headers: &mut HeaderMap, exchange: &str, attempts: usize) {
+    headers.append("x-pillion-exchange", HeaderValue::from_str(exchange).expect("an exchange's name is hexadecimal"));
+    headers.append("x-pillion-attempts", HeaderValue::from(attempts));
+}
+
+/// Names listed in `connection`, which belong to this hop (RFC 9110 §7.6.1).
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).filter_map(|name| HeaderName::try_from(name.trim()).ok()).collect()
+}
+
+/// Whether a header goes on. Hop-by-hop ones end here, and so does what `connection` names, but for what a request means and whose it is:
+/// no peer takes those away from the other by naming them.
+fn is_carried(name: &HeaderName, named: &[HeaderName]) -> bool {
+    const HOP_BY_HOP: [HeaderName; 4] = [header::CONNECTION, header::TE, header::TRANSFER_ENCODING, header::UPGRADE];
+    const END_TO_END: [HeaderName; 5] = [header::HOST, header::CONTENT_LENGTH, header::CONTENT_TYPE, header::CONTENT_ENCODING, header::AUTHORIZATION];
+    if HOP_BY_HOP.contains(name) || matches!(name.as_str(), "keep-alive" | "proxy-connection") {
+        return false;
+    }
+    !named.contains(name) || END_TO_END.contains(name) || matches!(name.as_str(), "x-api-key" | "api-key" | "x-goog-api-key")
+}
+
+#[cfg(test)]
+mod tests;
