@@ -6,9 +6,16 @@ use std::fmt;
 mod anthropic;
 mod call;
 mod errors;
+mod facts;
+mod failure;
 mod gemini;
+mod json;
+mod lines;
 mod ollama;
 mod openai;
+mod partial;
+mod path;
+mod prompt;
 mod reading;
 mod sse;
 
@@ -31,7 +38,7 @@ pub enum Dialect {
     AnthropicMessages,
     /// `…/models/M:generateContent` and its relatives.
     Gemini,
-    /// `…/api/chat`, `…/api/generate`, `…/api/embed`.
+    /// `…/api/chat`, `…/api/generate`, `…/api/embed`, `…/api/embeddings`.
     Ollama,
 }
 
@@ -73,15 +80,15 @@ pub struct ReplyError {
     pub kind: Option<String>,
     /// `code`, e.g. `insufficient_quota`, `context_length_exceeded`; capped likewise.
     pub code: Option<String>,
-    /// The HTTP status that the error would have had: its own numeric code, or what its kind stands for. Decides whether it is worth a retry.
+    /// The HTTP status that the error would have had: its own numeric code, or what its code or kind stands for. Decides whether it is worth a retry.
+    /// `None` for words that are not known: the status of the answer itself (if it was an error's) is then all there is.
     pub status: Option<u16>,
 }
 
 impl Dialect {
     /// The dialect of a request by the tail of its path (without query), whatever stands before it.
     pub fn of_path(path: &str) -> Option<Self> {
-        let _ = path;
-        None
+        path::dialect(path)
     }
 
     /// The name in config, labels and logs.
