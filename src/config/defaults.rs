@@ -2,10 +2,28 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
-use super::{AttemptSpans, Carry, LogFormat, LogLevel, Retries, Server, Telemetry, Timeouts};
+use super::{AttemptSpans, Carry, Config, LogFormat, LogLevel, Policy, Retries, Server, Telemetry, Timeouts, Upstream};
+
+/// `telemetry.otlp.timeout`, as OpenTelemetry's specification has it.
+pub(super) const OTLP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What holds when nothing is configured.
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            server: Server::default(),
+            upstreams: Upstream::built_in().map(|upstream| (upstream.name.to_string(), Arc::new(upstream))).collect(),
+            only_upstream: None,
+            routes: Vec::new(),
+            policy: Arc::new(Policy::default()),
+            telemetry: Telemetry::default(),
+        }
+    }
+}
 
 impl Default for Server {
     fn default() -> Self {

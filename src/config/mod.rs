@@ -4,6 +4,25 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 mod defaults;
+mod destinations;
+mod effective;
+mod environment;
+mod errors;
+mod fields;
+mod glob;
+mod load;
+mod reporting;
+mod sections;
+mod tree;
+mod units;
+mod upstreams;
+mod values;
+
+pub use effective::Selection;
+pub use environment::Environment;
+pub use errors::{Errors, Origin, Origins};
+pub use load::{Flags, Loaded, load, read};
+pub use upstreams::UrlError;
 
 use crate::{secret::Secret, wire::Dialect};
 

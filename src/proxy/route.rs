@@ -99,7 +99,7 @@ fn choose<'a>(config: &Config, path: &str, target: &'a str, headers: &HeaderMap)
     if let Some((name, below)) = first_segment(target)
         && let Some(upstream) = named(name)
         // Azure's native paths begin with `/openai/deployments/`: they belong to a configured upstream of another name.
-        && (name != "openai" || config.is_configured(name) || below.starts_with("/v1/") || below == "/v1")
+        && (&*upstream.provider != "openai" || name != "openai" || below.starts_with("/v1/") || below == "/v1")
     {
         return Some((upstream, below));
     }

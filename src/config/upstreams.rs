@@ -1,0 +1,317 @@
+//! Where requests can go: the built-in table, URLs, and which provider stands behind a host. Nothing here connects.
+
+use std::{fmt, net::IpAddr};
+
+use super::{Upstream, fields::Wanted};
+
+/// The upstreams that need no config: name and base URL. A base URL holds what stands before the part that its users write
+/// themselves: DeepSeek serves two dialects under different paths, so its is bare.
+const BUILT_IN: [(&str, &str); 12] = [
+    ("openai", "https://api.openai.com/v1"),
+    ("anthropic", "https://api.anthropic.com"),
+    ("gemini", "https://generativelanguage.googleapis.com"),
+    ("mistral", "https://api.mistral.ai/v1"),
+    ("groq", "https://api.groq.com/openai/v1"),
+    ("deepseek", "https://api.deepseek.com"),
+    ("together", "https://api.together.xyz/v1"),
+    ("fireworks", "https://api.fireworks.ai/inference/v1"),
+    ("openrouter", "https://openrouter.ai/api/v1"),
+    ("xai", "https://api.x.ai/v1"),
+    ("ollama", "http://127.0.0.1:11434"),
+    ("vllm", "http://127.0.0.1:8000/v1"),
+];
+
+/// Known hosts and their `gen_ai.provider.name`. One that begins with a dot is the end of a host, or all of it but the dot.
+const PROVIDERS: [(&str, &str); 17] = [
+    (".api.openai.com", "openai"),
+    (".api.anthropic.com", "anthropic"),
+    ("generativelanguage.googleapis.com", "gcp.gemini"),
+    (".aiplatform.googleapis.com", "gcp.vertex_ai"),
+    ("-aiplatform.googleapis.com", "gcp.vertex_ai"),
+    (".openai.azure.com", "azure.ai.openai"),
+    (".cognitiveservices.azure.com", "azure.ai.openai"),
+    (".services.ai.azure.com", "azure.ai.openai"),
+    (".mistral.ai", "mistral_ai"),
+    (".api.groq.com", "groq"),
+    (".api.deepseek.com", "deepseek"),
+    (".api.x.ai", "x_ai"),
+    (".cohere.com", "cohere"),
+    (".cohere.ai", "cohere"),
+    (".api.perplexity.ai", "perplexity"),
+    (".moonshot.ai", "moonshot_ai"),
+    (".moonshot.cn", "moonshot_ai"),
+];
+
+/// Longest name of an upstream, in characters.
+const LONGEST_NAME: usize = 64;
+
+/// Names that would hide a path of the dialects, or be taken for a label's overflow or for `--upstream`.
+const RESERVED: [&str; 8] = ["v1", "v1alpha", "v1beta", "v1beta1", "api", "other", "unknown", "upstream"];
+
+/// What an upstream's URL is not. A message says what is wanted and never repeats the URL: it can hold a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// Not `http://` or `https://`.
+    #[error("a URL that begins with `http://` or `https://`")]
+    Scheme,
+    /// No URL by RFC 3986.
+    #[error("a URL such as `https://api.example.com/v1`")]
+    Malformed,
+    /// No host, or one that is neither a name nor an address.
+    #[error("a URL with a host: a name in ASCII, an IPv4 address, or an IPv6 address in brackets")]
+    Host,
+    /// A port beyond 1 to 65535.
+    #[error("a URL whose port is 1 to 65535")]
+    Port,
+    /// `user:password@`.
+    #[error("a URL without user or password; credentials go under `api_key`")]
+    Userinfo,
+    /// `?` or `#`.
+    #[error("a URL without query or fragment; those of each request are carried")]
+    Query,
+}
+
+impl UrlError {
+    pub(super) fn wanted(self) -> Wanted {
+        self.to_string().into()
+    }
+}
+
+/// The parts of a base URL.
+pub(super) struct Url {
+    pub(super) tls: bool,
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// Without a trailing slash.
+    pub(super) path: String,
+}
+
+impl Upstream {
+    /// The destination that `url` names: `http` or `https`, host, perhaps a port and a path; nothing else. Its provider is known
+    /// by the host, else called `name`. Dialect, key and roots are left unset.
+    pub fn parse(name: &str, url: &str) -> Result<Self, UrlError> {
+        let Url { tls, host, port, path } = Url::parse(url)?;
+        let provider = provider_of(&host).unwrap_or(name).into();
+        Ok(Self { name: name.into(), tls, host, port, path, dialect: None, api_key: None, ca: None, provider })
+    }
+
+    /// The upstreams that need no config.
+    pub fn built_in() -> impl Iterator<Item = Self> {
+        BUILT_IN.into_iter().map(|(name, url)| Self::parse(name, url).expect("a test parses every entry of the table"))
+    }
+
+    /// Its base URL, the default port left out.
+    pub fn url(&self) -> String {
+        Url { tls: self.tls, host: self.host.clone(), port: self.port, path: self.path.clone() }.to_string()
+    }
+}
+
+impl Url {
+    pub(super) fn parse(text: &str) -> Result<Self, UrlError> {
+        let text = text.trim();
+        let (scheme, rest) = text.split_once("://").ok_or(UrlError::Scheme)?;
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "http" => false,
+            "https" => true,
+            _ => return Err(UrlError::Scheme),
+        };
+        let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(authority_end);
+        if authority.contains('@') {
+            return Err(UrlError::Userinfo);
+        }
+        if path.contains(['?', '#']) {
+            return Err(UrlError::Query);
+        }
+        let path = path.trim_end_matches('/');
+        let is_path =
+            path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'));
+        if !is_path || path.split('/').any(|segment| matches!(segment, "." | "..")) {
+            return Err(UrlError::Malformed);
+        }
+        let (host, port) = split_port(authority)?;
+        let port = match port {
+            Some(port) if port.starts_with(|c: char| c.is_ascii_digit()) => port.parse().ok().filter(|port| *port > 0).ok_or(UrlError::Port)?,
+            Some(_) => return Err(UrlError::Port),
+            None if tls => 443,
+            None => 80,
+        };
+        Ok(Self { tls, host: host_of(host)?, port, path: path.to_owned() })
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.tls { "https://" } else { "http://" })?;
+        if self.host.contains(':') {
+            write!(f, "[{}]", self.host)?
+        } else {
+            f.write_str(&self.host)?
+        }
+        if self.port != if self.tls { 443 } else { 80 } {
+            write!(f, ":{}", self.port)?;
+        }
+        f.write_str(&self.path)
+    }
+}
+
+/// Whether a configured upstream may bear this name; else what it should be.
+pub(super) fn check_name(name: &str) -> Result<(), String> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    if name.is_empty() || name.chars().count() > LONGEST_NAME || !name.chars().all(is_word) || name.starts_with('.') {
+        return Err(format!("an upstream's name is 1 to {LONGEST_NAME} letters, digits, `_`, `.` or `-`, the first no `.`"));
+    }
+    if RESERVED.contains(&name) {
+        return Err(format!("an upstream cannot be called `{name}`: it would hide a path or a label of that name"));
+    }
+    Ok(())
+}
+
+fn split_port(authority: &str) -> Result<(&str, Option<&str>), UrlError> {
+    if let Some(rest) = authority.strip_prefix('[') {
+        let (host, after) = rest.split_once(']').ok_or(UrlError::Host)?;
+        return match after.strip_prefix(':') {
+            _ if host.parse::<std::net::Ipv6Addr>().is_err() => Err(UrlError::Host),
+            Some(port) => Ok((host, Some(port))),
+            None if after.is_empty() => Ok((host, None)),
+            None => Err(UrlError::Host),
+        };
+    }
+    match authority.split_once(':') {
+        Some((_, port)) if port.contains(':') => Err(UrlError::Host),
+        Some((host, port)) => Ok((host, Some(port))),
+        None => Ok((authority, None)),
+    }
+}
+
+fn host_of(host: &str) -> Result<String, UrlError> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(address.to_string());
+    }
+    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let last_is_number = name.rsplit('.').next().is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()));
+    if host.len() > 253 || last_is_number || !name.split('.').all(is_label) {
+        return Err(UrlError::Host);
+    }
+    Ok(host.to_ascii_lowercase())
+}
+
+fn provider_of(host: &str) -> Option<&'static str> {
+    if host.starts_with("bedrock-runtime.") && host.ends_with(".amazonaws.com") {
+        return Some("aws.bedrock");
+    }
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let is_it = |known: &str| host == known.trim_start_matches('.') || known.starts_with(['.', '-']) && host.ends_with(known);
+    PROVIDERS.into_iter().find(|(known, _)| is_it(known)).map(|(_, provider)| provider)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_table_holds_what_the_contract_names() {
+        let table: Vec<_> = Upstream::built_in().map(|upstream| format!("{} {} {}", upstream.name, upstream.url(), upstream.provider)).collect();
+        let expected = [
+            "openai https://api.openai.com/v1 openai",
+            "anthropic https://api.anthropic.com anthropic",
+            "gemini https://generativelanguage.googleapis.com gcp.gemini",
+            "mistral https://api.mistral.ai/v1 mistral_ai",
+            "groq https://api.groq.com/openai/v1 groq",
+            "deepseek https://api.deepseek.com deepseek",
+            "together https://api.together.xyz/v1 together",
+            "fireworks https://api.fireworks.ai/inference/v1 fireworks",
+            "openrouter https://openrouter.ai/api/v1 openrouter",
+            "xai https://api.x.ai/v1 x_ai",
+            "ollama http://127.0.0.1:11434 ollama",
+            "vllm http://127.0.0.1:8000/v1 vllm",
+        ];
+        assert_eq!(table, expected);
+    }
+
+    #[test]
+    fn a_url_is_scheme_host_port_and_path() {
+        for (text, expected) in [
+            ("http://a", (false, "a", 80, "")),
+            ("HTTPS://API.Example.com/", (true, "api.example.com", 443, "")),
+            ("https://a.b:8443/x/v1/", (true, "a.b", 8443, "/x/v1")),
+            ("http://[::1]:11434", (false, "::1", 11434, "")),
+            ("http://[0:0::1]/v1", (false, "::1", 80, "/v1")),
+            ("http://my_model:8000/v1//", (false, "my_model", 8000, "/v1")),
+            (" http://127.0.0.1:1 ", (false, "127.0.0.1", 1, "")),
+        ] {
+            let upstream = Upstream::parse("x", text).expect(text);
+            assert_eq!((upstream.tls, upstream.host.as_str(), upstream.port, upstream.path.as_str()), expected, "{text}");
+            assert_eq!(Upstream::parse("x", &upstream.url()).map(|again| again.url()), Ok(upstream.url()));
+        }
+    }
+
+    #[test]
+    fn a_url_that_hides_something_is_refused_and_not_repeated() {
+        use UrlError::{Host, Malformed, Port, Query, Scheme, Userinfo};
+        for (text, expected) in [
+            ("", Scheme),
+            ("api.openai.com", Scheme),
+            ("localhost:8000", Scheme),
+            ("ftp://a", Scheme),
+            ("unix:///x", Scheme),
+            ("http://", Host),
+            ("http:///v1", Host),
+            ("http://a b", Host),
+            ("http://exämple.com", Host),
+            ("http://a..b", Host),
+            ("http://999.1.1.1", Host),
+            ("http://::1", Host),
+            ("http://[::1", Host),
+            ("http://[a]", Host),
+            ("http://a:", Port),
+            ("http://a:0", Port),
+            ("http://a:65536", Port),
+            ("http://a:+1", Port),
+            ("http://canary@a", Userinfo),
+            ("http://u:canary@a/v1", Userinfo),
+            ("http://a/v1?key=canary", Query),
+            ("http://a?key=canary", Query),
+            ("http://a/v1#x", Query),
+            ("http://a/x y", Malformed),
+            ("http://a/../v1", Malformed),
+            ("http://a/ü", Malformed),
+        ] {
+            let error = Upstream::parse("x", text).err();
+            assert_eq!(error, Some(expected), "{text}");
+            assert!(!expected.to_string().contains("canary"));
+        }
+    }
+
+    #[test]
+    fn the_provider_is_known_by_the_whole_host() {
+        for (host, expected) in [
+            ("eu.api.openai.com", "openai"),
+            ("us-central1-aiplatform.googleapis.com", "gcp.vertex_ai"),
+            ("aiplatform.googleapis.com", "gcp.vertex_ai"),
+            ("mine.openai.azure.com", "azure.ai.openai"),
+            ("bedrock-runtime.us-east-1.amazonaws.com", "aws.bedrock"),
+            ("codestral.mistral.ai", "mistral_ai"),
+            ("api.cohere.com", "cohere"),
+            ("api.perplexity.ai", "perplexity"),
+            ("api.moonshot.cn", "moonshot_ai"),
+            ("api.openai.com.evil.example", "name"),
+            ("notapi.openai.com", "name"),
+            ("127.0.0.1", "name"),
+        ] {
+            let upstream = Upstream::parse("name", &format!("https://{host}/v1")).expect(host);
+            assert_eq!(&*upstream.provider, expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn names_that_would_hide_a_path_are_refused() {
+        for name in ["my-llm", "a", "A_b.c", "openai", "4o"] {
+            assert_eq!(check_name(name), Ok(()), "{name}");
+        }
+        for name in ["", "@a", "a/b", "a b", "..", "ü", "v1", "v1beta", "api", "upstream", "other", &"a".repeat(65)] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+    }
+}
