@@ -1,7 +1,10 @@
 //! Every task of the program, and how they end: told to finish, given a grace period, then cut.
 //!
 //! ```text
-//!  serving ──SIGTERM──▶ draining: no new connections, no keep-alive, /readyz says no
+//!  serving ──SIGTERM──▶ leaving: /readyz says no, all else goes on
+//!                          │ drain_delay
+//!                          ▼
+//!                       draining: no new connections, no keep-alive, no new attempts
 //!                          │ all exchanges done, or the grace period is over
 //!                          ▼
 //!                       cutting: what waits is answered 503, what streams is cut
@@ -22,6 +25,8 @@ use tokio::sync::{Notify, watch};
 pub enum Stage {
     /// Serving.
     Serving,
+    /// Serving still, but telling everyone to go elsewhere.
+    Leaving,
     /// Finishing what is in flight; nothing new.
     Draining,
     /// Ending what has not finished.

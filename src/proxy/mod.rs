@@ -2,6 +2,7 @@
 
 mod exchange;
 mod opening;
+mod origin;
 mod peer;
 mod receive;
 mod refusal;
@@ -16,8 +17,10 @@ use http::{HeaderMap, Request, Response, Version, request};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+pub use origin::check_origin;
 pub use peer::{Peer, Turn};
 pub use relay::{Broken, Relayed};
+
 
 use self::{
     exchange::Exchange,
@@ -33,7 +36,7 @@ use crate::{
     drain::{Drain, Stage},
     telemetry::{
         Telemetry,
-        names::{Outcome, Reason},
+        names::Reason,
     },
     upstream::{AgentLimit, Destination, Destinations},
     wire::{Call, Dialect},
@@ -103,8 +106,9 @@ impl Proxy {
         let (dialect, stream) = (target.dialect, call.stream);
         exchange.record().call = call;
 
-        let draining = self.drain.stage() != Stage::Serving;
-        let sending = Sending { destination, template, policy: &policy, dialect, stream, agent: agent_clock, draining };
+        let draining = self.drain.stage() >= Stage::Draining;
+        let propagate = self.config.telemetry.propagate.then_some(exchange.record().trace);
+        let sending = Sending { destination, template, propagate, policy: &policy, dialect, stream, agent: agent_clock, draining };
         let sent = send::send(exchange, sending, received).await?;
         Ok((sent, Way { policy, dialect, agent, version }))
     }
@@ -112,7 +116,7 @@ impl Proxy {
     /// What no request may do, wherever it goes.
     fn check(&self, head: &request::Parts) -> Result<(), Refusal> {
         if self.config.server.listen.ip().is_loopback() {
-            route::check_origin(&self.config.server.hosts, head)?;
+            check_origin(&self.config.server.hosts, &head.uri, head.version, &head.headers).map_err(origin::refusal)?;
         }
         if rewrite::has_passed(&head.headers, &self.mark) {
             return Err(Refusal::new(Reason::ProxyLoop, "This request has come through this Pillion before: an upstream's URL leads back to it"));
@@ -139,11 +143,7 @@ impl Proxy {
         exchange.record().credentials_replaced = upstream.api_key.is_some();
         let uri = destination.uri(target.forward(upstream));
         let upward = Upward { uri, host: destination.host(), upstream, dialect: target.dialect, carry: &policy.carry, mark: &self.mark };
-        let mut template = Template::new(head, upward);
-        if self.config.telemetry.propagate {
-            template.set_traceparent(&exchange.record().trace.traceparent());
-        }
-        template
+        Template::new(head, upward)
     }
 
     /// The way down: the head now, the body as it comes.
@@ -151,7 +151,7 @@ impl Proxy {
         exchange.answered(sent.answer.head.status.as_u16());
         let name = exchange.record().trace.exchange_id();
         let attempts = exchange.record().attempts.len();
-        let downward = Downward { carry: &way.policy.carry, mark: &self.mark, exchange: &name, attempts, spent: sent.spent };
+        let downward = Downward { carry: &way.policy.carry, mark: &self.mark, exchange: name.to_header(), attempts, spent: sent.spent };
         let head = rewrite::reply_head(&mut sent.answer.head, &downward);
         let course = Course { policy: &way.policy, dialect: way.dialect, agent: way.agent, end: sent.deadlines.next(), close_delimited: way.version < Version::HTTP_11 };
         Response::from_parts(head, Relayed::Reply(Box::new(Relay::new(sent.answer, exchange, &course))))
@@ -162,8 +162,8 @@ impl Proxy {
         let record = exchange.record();
         record.clock = refusal.clock;
         let (name, attempts) = (record.trace.exchange_id(), record.attempts.len());
-        let mut response = refusal.answer(record.dialect.or(dialect), &name).map(Relayed::Own);
-        rewrite::mark_reply(response.headers_mut(), &name, attempts);
+        let mut response = refusal.answer(record.dialect.or(dialect), name.as_str()).map(Relayed::Own);
+        rewrite::mark_reply(response.headers_mut(), name.to_header(), attempts);
         exchange.answered(response.status().as_u16());
         exchange.refused(refusal.outcome(), refusal.reason);
         response

@@ -86,7 +86,7 @@ impl Answer {
         while self.ended.is_none() && self.held_bytes() <= HOLD_MAX {
             // A body that stalls is judged by its status alone.
             let Ok(progress) = timeout_at(until, self.read()).await else { break };
-            drop(progress);
+            let _ = progress;
         }
         let status = self.head.status.as_u16();
         Opening::Failed { status, error: self.reading.as_ref().and_then(|reading| reading.reply().error.clone()), event: false }

@@ -1,43 +1,45 @@
 //! The agent's connection as the exchanges on it see it. The listener makes one for each connection and acts on what is set here.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// One connection of an agent.
 #[derive(Debug, Default)]
 pub struct Peer {
-    turn: AtomicU8,
+    /// Begins and ends of exchanges so far: odd while one is under way.
+    turns: AtomicU32,
     reset: AtomicBool,
     stalled: AtomicBool,
+    slow: AtomicBool,
 }
 
-/// Whose turn it is on a connection.
+/// Whose turn it is on a connection. The number tells one such time from the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     /// The agent's, and it has asked nothing yet on this connection.
     New,
     /// Ours: an exchange is under way.
-    Ours,
+    Ours(u32),
     /// The agent's, between two exchanges.
-    Between,
+    Between(u32),
 }
 
 impl Peer {
     /// An exchange begins.
     pub fn begin(&self) {
-        self.turn.store(1, Ordering::Release);
+        self.turns.fetch_or(1, Ordering::AcqRel);
     }
 
     /// It is over.
     pub fn end(&self) {
-        self.turn.store(2, Ordering::Release);
+        let _ = self.turns.fetch_update(Ordering::AcqRel, Ordering::Acquire, |turns| (turns % 2 == 1).then(|| turns.wrapping_add(1)));
     }
 
     /// Whose turn it is.
     pub fn turn(&self) -> Turn {
-        match self.turn.load(Ordering::Acquire) {
+        match self.turns.load(Ordering::Acquire) {
             0 => Turn::New,
-            1 => Turn::Ours,
-            _ => Turn::Between,
+            turns if turns % 2 == 1 => Turn::Ours(turns),
+            turns => Turn::Between(turns),
         }
     }
 
@@ -59,5 +61,15 @@ impl Peer {
     /// Whether that happened.
     pub fn is_stalled(&self) -> bool {
         self.stalled.load(Ordering::Acquire)
+    }
+
+    /// A head has not come in time.
+    pub fn slow(&self) {
+        self.slow.store(true, Ordering::Release);
+    }
+
+    /// Whether that happened.
+    pub fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Acquire)
     }
 }

@@ -218,7 +218,7 @@ impl Relay {
         if !self.error_events || !reading.is_stream() || reading.is_opaque() || !reading.at_boundary() || reading.progress().finished {
             return None;
         }
-        let name = self.exchange.as_mut().map(|exchange| exchange.record().trace.exchange_id()).unwrap_or_default();
+        let name = self.exchange.as_mut().map(|exchange| exchange.record().trace.exchange_id());
         let gap = self.clocks.gap.map(|(gap, _)| gap).unwrap_or_default();
         let message = match reason {
             Reason::StreamCut => "The upstream ended this stream before it was complete; what came before is not the whole answer".to_owned(),
@@ -226,7 +226,7 @@ impl Relay {
             Reason::TimeoutAgent => format!("The upstream sent nothing for {gap:?} (the agent's own timeout, less a margin) in the middle of this stream; raise the timeout of the agent's client"),
             _ => "This stream took longer than timeouts.stream_total allows; what came before is not the whole answer".to_owned(),
         };
-        wire::error_event(dialect, &ErrorShape { status: 504, code: reason.as_str(), message: &message, exchange: &name })
+        wire::error_event(dialect, &ErrorShape { status: 504, code: reason.as_str(), message: &message, exchange: name.as_ref().map_or("", |name| name.as_str()) })
     }
 
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {

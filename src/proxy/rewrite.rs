@@ -59,8 +59,8 @@ impl Template {
     }
 
     /// Puts our own `traceparent` in place of the agent's.
-    pub fn set_traceparent(&mut self, traceparent: &str) {
-        self.headers.insert("traceparent", HeaderValue::from_str(traceparent).expect("a traceparent is hexadecimal"));
+    pub fn set_traceparent(&mut self, traceparent: HeaderValue) {
+        self.headers.insert("traceparent", traceparent);
     }
 }
 
@@ -124,7 +124,7 @@ pub struct Downward<'a> {
     /// Our own mark in `via`.
     pub mark: &'a str,
     /// The exchange's own name.
-    pub exchange: &'a str,
+    pub exchange: HeaderValue,
     /// How many attempts were made.
     pub attempts: usize,
     /// Whether this is a failure after which the agent's SDK shall not try again.
@@ -150,7 +150,7 @@ pub fn reply_head(head: &mut response::Parts, downward: &Downward<'_>) -> respon
         to.append("x-should-retry", HeaderValue::from_static("false"));
     }
     if downward.carry.exchange_headers {
-        mark_reply(&mut to, downward.exchange, downward.attempts);
+        mark_reply(&mut to, downward.exchange.clone(), downward.attempts);
     }
     let mut rewritten = Response::new(()).into_parts().0;
     rewritten.status = head.status;
@@ -160,8 +160,8 @@ pub fn reply_head(head: &mut response::Parts, downward: &Downward<'_>) -> respon
 }
 
 /// `x-pillion-exchange` and `x-pillion-attempts`.
-pub fn mark_reply(headers: &mut HeaderMap, exchange: &str, attempts: usize) {
-    headers.append("x-pillion-exchange", HeaderValue::from_str(exchange).expect("an exchange's name is hexadecimal"));
+pub fn mark_reply(headers: &mut HeaderMap, exchange: HeaderValue, attempts: usize) {
+    headers.append("x-pillion-exchange", exchange);
     headers.append("x-pillion-attempts", HeaderValue::from(attempts));
 }
 

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use http::{HeaderMap, header, request, uri::PathAndQuery};
+use http::{HeaderMap, request, uri::PathAndQuery};
 use percent_encoding::percent_decode_str;
 
 use super::refusal::Refusal;
@@ -14,8 +14,6 @@ use crate::{
 
 /// Longest target that is carried, in bytes.
 const TARGET_MAX: usize = 16 << 10;
-/// Longest name of an agent, in characters.
-const AGENT_MAX: usize = 64;
 
 /// Where a request goes.
 #[derive(Debug)]
@@ -81,16 +79,10 @@ fn split_agent(target: &str) -> (Option<Cow<'_, str>>, &str) {
 fn identify(named: Option<&str>, headers: &HeaderMap) -> (Option<Arc<str>>, AgentSource) {
     let header = || headers.get("x-pillion-agent").map(|value| String::from_utf8_lossy(value.as_bytes()));
     let own_word = named.map(Cow::Borrowed).or_else(header).map(Cow::into_owned).or_else(|| telemetry::baggage_agent(headers));
-    match own_word.filter(|name| is_agent_name(name)) {
+    match own_word.filter(|name| telemetry::is_agent_name(name)) {
         Some(name) => (Some(Arc::from(name)), AgentSource::Explicit),
         None => (None, AgentSource::Unknown),
     }
-}
-
-/// 1–64 of letters, digits, space, `_ . -`.
-fn is_agent_name(name: &str) -> bool {
-    let letters = name.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '_' | '.' | '-'));
-    letters && !name.trim().is_empty() && name.chars().count() <= AGENT_MAX
 }
 
 /// The upstream, and what of the target is left for it.
@@ -144,31 +136,6 @@ fn join(base: &str, below: &PathAndQuery) -> PathAndQuery {
         return below.clone();
     }
     PathAndQuery::try_from(format!("{base}{rest}")).expect("two valid paths, one behind the other, are a valid path")
-}
-
-/// `Host` and `Origin` on loopback: a page in a browser must not reach the agent's upstreams by a name that resolves to here (DNS rebinding).
-pub fn check_origin(hosts: &[String], head: &request::Parts) -> Result<(), Refusal> {
-    let mut host_headers = head.headers.get_all(header::HOST).iter();
-    let (first, second) = (host_headers.next(), host_headers.next());
-    let host = head.uri.authority().map(http::uri::Authority::as_str).or_else(|| first.and_then(|host| host.to_str().ok()));
-    let known = host.is_some_and(|host| is_known(hosts, host)) || (host.is_none() && first.is_none() && head.version == http::Version::HTTP_10);
-    if !known || second.is_some() {
-        return Err(Refusal::new(Reason::Host, "The request's Host is not one of this proxy. Add the name you use for it to server.hosts"));
-    }
-    match head.headers.get(header::ORIGIN) {
-        Some(origin) if !origin.to_str().is_ok_and(|origin| origin.split_once("://").is_some_and(|(_, host)| is_known(hosts, host))) => {
-            Err(Refusal::new(Reason::Origin, "Pages of other origins may not use this proxy. Add the origin's host to server.hosts if they should"))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn is_known(hosts: &[String], host: &str) -> bool {
-    let name = match host.rfind(':') {
-        Some(colon) if !host.ends_with(']') => &host[..colon],
-        _ => host,
-    };
-    ["localhost", "127.0.0.1", "[::1]"].iter().any(|known| name.eq_ignore_ascii_case(known)) || hosts.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     exchange::Exchange,
     opening::{Answer, Opening},
-    receive::{self, Received},
+    receive::Received,
     refusal::Refusal,
     rewrite::Template,
 };
@@ -19,7 +19,7 @@ use crate::{
     body::{Outgoing, UploadProgress},
     config::Policy,
     telemetry::{
-        Attempt, RetryCause,
+        Attempt, RetryCause, TraceContext,
         names::{AttemptResult, Clock, Reason},
     },
     upstream::{Advice, Again, AgentLimit, AttemptClocks, Attempted, Backoff, Deadlines, Destination, Failure, advice, retryable_status},
@@ -33,6 +33,8 @@ pub struct Sending<'a> {
     pub destination: &'a Destination,
     /// The head of every attempt.
     pub template: Template,
+    /// The trace whose `traceparent` goes up in place of the agent's, if ours shall.
+    pub propagate: Option<TraceContext>,
     /// The policies.
     pub policy: &'a Policy,
     /// The dialect, if known.
@@ -144,10 +146,16 @@ impl Sending<'_> {
         (fresh, cause): (bool, Option<RetryCause>),
         deadlines: &mut Deadlines,
     ) -> Result<Result<Sent, Setback>, Refusal> {
+        let nth = exchange.record().attempts.len();
         exchange.record().attempts.push(begun(cause));
+        if let Some(trace) = self.propagate {
+            // The first attempt has a span of its own only if there is a second.
+            let span = if nth == 0 { trace.span_id } else { trace.attempt_span_id(nth) };
+            self.template.set_traceparent(trace.child_traceparent(span));
+        }
         let agent = self.agent.map(|(limit, _)| limit.less_margin());
         let after_upload = [(Clock::Total, self.policy.timeouts.total), (Clock::Agent, agent)];
-        let upload_clock = upload.clone().map(|progress| (progress, receive::silence(self.policy)));
+        let upload_clock = upload.clone().map(|progress| (progress, self.policy.timeouts.upload));
         let mut clocks = AttemptClocks { deadlines, upload: upload_clock, after_upload: &after_upload };
         let attempted = exchange.wait(self.destination.attempt(self.template.request(body), fresh, &mut clocks)).await;
         if let Some(progress) = &upload {

@@ -41,6 +41,18 @@ pub enum Skipped {
     Encoding,
 }
 
+impl Skipped {
+    /// The name in labels and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Parse => "parse",
+            Self::EventSize => "event_size",
+            Self::Size => "size",
+            Self::Encoding => "encoding",
+        }
+    }
+}
+
 /// The incremental reader of one answer.
 #[derive(Debug)]
 pub struct Reading {

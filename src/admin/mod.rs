@@ -1,0 +1,104 @@
+//! The admin port: health, readiness and metrics. Answers `GET` and `HEAD` alone, and tells nothing to whom it does not know.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use crate::{
+    config::Server,
+    drain::{Drain, Stage},
+    proxy::check_origin,
+    telemetry::{self, Telemetry},
+};
+
+/// The endpoints, and what each is for.
+const ENDPOINTS: [(&str, &str); 4] = [
+    ("/", "this list"),
+    ("/healthz", "200 while the process lives"),
+    ("/readyz", "200 while it takes traffic, 503 once it is being stopped"),
+    ("/metrics", "Prometheus metrics"),
+];
+
+/// What the admin port shows.
+#[derive(Debug)]
+pub struct Admin {
+    server: Arc<Server>,
+    traffic: SocketAddr,
+    telemetry: Telemetry,
+    drain: Drain,
+}
+
+impl Admin {
+    /// `traffic` is where agents connect.
+    pub fn new(server: Arc<Server>, traffic: SocketAddr, telemetry: Telemetry, drain: Drain) -> Self {
+        Self { server, traffic, telemetry, drain }
+    }
+
+    /// Answers one request.
+    pub fn handle(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET here\n");
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        match path {
+            "/healthz" => text(StatusCode::OK, "alive\n"),
+            "/readyz" => self.ready(),
+            _ => match self.admit(request) {
+                Ok(()) => self.show(path),
+                Err(refused) => refused,
+            },
+        }
+    }
+
+    fn ready(&self) -> Response<Full<Bytes>> {
+        if self.drain.stage() == Stage::Serving { text(StatusCode::OK, "ready\n") } else { text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n") }
+    }
+
+    /// The token where there is one; the names of this machine on loopback.
+    fn admit(&self, request: &Request<Incoming>) -> Result<(), Response<Full<Bytes>>> {
+        if self.server.admin.ip().is_loopback() && check_origin(&self.server.hosts, request.uri(), request.version(), request.headers()).is_err() {
+            return Err(text(StatusCode::MISDIRECTED_REQUEST, "this Host or Origin is not known here; add it to server.hosts\n"));
+        }
+        match &self.server.admin_token {
+            Some(token) if !bearer(request.headers()).is_some_and(|given| token.matches(given)) => {
+                let mut response = text(StatusCode::UNAUTHORIZED, "a bearer token is needed (server.admin_token)\n");
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                Err(response)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn show(&self, path: &str) -> Response<Full<Bytes>> {
+        match path {
+            "/" => text(StatusCode::OK, &self.index()),
+            "/metrics" => {
+                let mut response = text(StatusCode::OK, &self.telemetry.render());
+                response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(telemetry::CONTENT_TYPE));
+                response
+            }
+            _ => text(StatusCode::NOT_FOUND, &self.index()),
+        }
+    }
+
+    fn index(&self) -> String {
+        let list: String = ENDPOINTS.iter().map(|(path, what)| format!("  {path:<10} {what}\n")).collect();
+        format!("Pillion {}; agents connect to http://{}\n\n{list}", env!("CARGO_PKG_VERSION"), self.traffic)
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+}
+
+fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body.to_owned()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}

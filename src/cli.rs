@@ -1,0 +1,141 @@
+//! The verbs and their flags; nothing else knows of clap.
+
+mod around;
+mod demo;
+mod run;
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Environment, Flags, Selection};
+
+/// Exit code of a usage or config error.
+pub const USAGE: u8 = 2;
+
+/// An observability sidecar proxy for LLM traffic: point your agents' base_url at it and change nothing else.
+#[derive(Debug, Parser)]
+#[command(name = "pillion", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the proxy, or the proxy around a program: `pillion run -- python agents.py`
+    Run(Run),
+    /// Simulated agents against a simulated model through the real proxy: no key, no network
+    Demo(Demo),
+    /// Check the configuration and print what is in effect, with the origin of each value
+    Check(Check),
+    /// The simulated model alone, with faults to order
+    Simulate(Simulate),
+}
+
+#[derive(Debug, Args)]
+struct Shared {
+    /// The configuration file (YAML). None is needed [env: PILLION_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where agents connect [default: 127.0.0.1:4100]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Where health and metrics are [default: 127.0.0.1:4101]
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<String>,
+    /// Send everything to this URL
+    #[arg(long, value_name = "URL")]
+    upstream: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    #[command(flatten)]
+    shared: Shared,
+    /// A program to start with its base URLs pointing here; Pillion ends with it and with its exit code
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+struct Check {
+    #[command(flatten)]
+    shared: Shared,
+    /// Show what is in effect for this agent
+    #[arg(long)]
+    agent: Option<String>,
+    /// … and this model
+    #[arg(long)]
+    model: Option<String>,
+    /// … and this path
+    #[arg(long)]
+    path: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Demo {
+    /// End after this long; else with Ctrl-C
+    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    duration: Option<Duration>,
+    /// Same seed, same story
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+#[derive(Debug, Args)]
+struct Simulate {
+    /// Where it listens
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4110")]
+    listen: SocketAddr,
+    /// A script of answers and faults (YAML or JSON)
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
+    /// Same seed, same answers
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Time to the first token
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "0ms")]
+    latency: Duration,
+    /// Pace of a stream; 0 is as fast as can be
+    #[arg(long, value_name = "N", default_value_t = 0.0)]
+    tokens_per_second: f64,
+}
+
+impl Shared {
+    fn flags(&self) -> Flags {
+        Flags { listen: self.listen.clone(), admin: self.admin.clone(), upstream: self.upstream.clone() }
+    }
+}
+
+impl Cli {
+    /// Does what the verb says, and says how it ended.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let environment = Environment::of_process();
+        match self.verb {
+            Verb::Run(verb) => {
+                let loaded = match run::load(verb.shared.config.as_deref(), &verb.shared.flags(), &environment) {
+                    Ok(loaded) => loaded,
+                    Err(code) => return Ok(code),
+                };
+                let runtime = runtime()?;
+                if verb.command.is_empty() { runtime.block_on(run::serve(loaded)) } else { runtime.block_on(around::serve(loaded, &environment, &verb.command)) }
+            }
+            Verb::Check(verb) => {
+                let loaded = match run::load(verb.shared.config.as_deref(), &verb.shared.flags(), &environment) {
+                    Ok(loaded) => loaded,
+                    Err(code) => return Ok(code),
+                };
+                let selection = Selection { agent: verb.agent, model: verb.model, path: verb.path };
+                loaded.print(&mut std::io::stdout().lock(), &selection)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Verb::Demo(verb) => runtime()?.block_on(demo::run(verb.duration, verb.seed)),
+            Verb::Simulate(verb) => runtime()?.block_on(demo::simulate(verb)),
+        }
+    }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}

@@ -1,0 +1,91 @@
+//! `run -- COMMAND`: the proxy around a program, which finds it through the variables that SDKs read.
+
+use std::{ffi::OsString, net::SocketAddr, os::unix::process::ExitStatusExt, process::{ExitCode, ExitStatus}};
+
+use anyhow::Context as _;
+use tokio::{process::{Child, Command}, signal::unix::SignalKind};
+
+use super::run::{self, Signals, say};
+use crate::{config::{Environment, Loaded, LogLevel}, server::StartError, telemetry::names::Outcome};
+
+/// Starts the program, ends with it, and says what went wrong on the way.
+pub(super) async fn serve(mut loaded: Loaded, environment: &Environment, command: &[OsString]) -> anyhow::Result<ExitCode> {
+    let (program, arguments) = command.split_first().context("no command was given")?;
+    if loaded.origins.is_default("telemetry.log.level") {
+        // The terminal is the program's: only what goes wrong is said there.
+        loaded.config.telemetry.log_level = LogLevel::Warn;
+    }
+    let mut signals = Signals::new()?;
+    let server = start(&loaded)?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .envs(variables(server.traffic(), environment))
+        .spawn()
+        .with_context(|| format!("cannot start {}", program.display()))?;
+    let status = wait(&mut child, &mut signals).await?;
+    let telemetry = server.telemetry();
+    run::stop(server, &mut signals).await;
+    let totals = telemetry.outcomes();
+    let failed: Vec<_> = totals.iter().filter(|(outcome, count)| *outcome != Outcome::Ok && *count > 0).collect();
+    if !failed.is_empty() {
+        let all: u64 = totals.iter().map(|(_, count)| count).sum();
+        let list: Vec<_> = failed.iter().map(|(outcome, count)| format!("{count} {}", outcome.as_str())).collect();
+        say(&format!("pillion: {all} exchanges, of which {}", list.join(", ")));
+    }
+    Ok(code(status))
+}
+
+/// On the ports of the config; where those are the default ones and taken, on any.
+fn start(loaded: &Loaded) -> anyhow::Result<crate::server::Server> {
+    match run::start(loaded.config.clone(), &loaded.warnings) {
+        Err(error) if is_taken(&error) && loaded.origins.is_default("server.listen") && loaded.origins.is_default("server.admin") => {
+            let mut config = loaded.config.clone();
+            config.server.listen.set_port(0);
+            config.server.admin.set_port(0);
+            run::start(config, &[])
+        }
+        started => started,
+    }
+}
+
+fn is_taken(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<StartError>(), Some(StartError::Bind { source, .. }) if source.kind() == std::io::ErrorKind::AddrInUse)
+}
+
+/// What points SDKs here. Requests to it must not go through a proxy of the environment.
+fn variables(traffic: SocketAddr, environment: &Environment) -> Vec<(&'static str, String)> {
+    let root = format!("http://{traffic}");
+    let mut variables = vec![
+        ("OPENAI_BASE_URL", format!("{root}/v1")),
+        ("OPENAI_API_BASE", format!("{root}/v1")),
+        ("ANTHROPIC_BASE_URL", root.clone()),
+        ("GOOGLE_GEMINI_BASE_URL", root.clone()),
+        ("OLLAMA_HOST", root),
+    ];
+    for name in ["NO_PROXY", "no_proxy"] {
+        let others = environment.of(name).filter(|others| !others.is_empty()).map(|others| format!("{others},")).unwrap_or_default();
+        variables.push((name, format!("{others}{}", traffic.ip())));
+    }
+    variables
+}
+
+/// Until the program ends. A SIGTERM to us is passed on; a SIGINT of the terminal has reached it already.
+async fn wait(child: &mut Child, signals: &mut Signals) -> anyhow::Result<ExitStatus> {
+    loop {
+        tokio::select! {
+            status = child.wait() => return Ok(status?),
+            signal = signals.stop() => {
+                if signal == SignalKind::terminate() && let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw) {
+                    // Fails only where it has just ended.
+                    let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+                }
+            }
+        }
+    }
+}
+
+/// Its own code; 128 and the signal's number where one killed it, as shells say it.
+fn code(status: ExitStatus) -> ExitCode {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}

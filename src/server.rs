@@ -1,0 +1,149 @@
+//! Builds the parts once, connects them, runs them, and takes them down in order.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    admin::Admin,
+    body::Ledger,
+    config::Config,
+    downstream::{self, Gate},
+    drain::{self, Drainer, Stage, Tracker},
+    proxy::Proxy,
+    telemetry::Telemetry,
+    upstream::Destinations,
+};
+
+/// Connections that the admin port takes at one time; of its own, so that it answers when traffic's are used up.
+const ADMIN_CONNECTIONS: usize = 256;
+/// Largest head on the admin port.
+const ADMIN_HEAD: usize = 16 << 10;
+/// After the cut: how long until every task has ended.
+const LAST_TASKS: Duration = Duration::from_secs(1);
+/// How long telemetry may take to be flushed.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be bound.
+    #[error("cannot listen on {address} ({key})")]
+    Bind {
+        /// Which one.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A running proxy.
+#[derive(Debug)]
+pub struct Server {
+    config: Arc<Config>,
+    traffic: SocketAddr,
+    admin: SocketAddr,
+    telemetry: Telemetry,
+    /// Connections of agents, and who accepts them.
+    agents: Tracker,
+    drainer: Drainer,
+    /// The admin port's own end: it answers until the last.
+    admin_drainer: Drainer,
+}
+
+impl Server {
+    /// Binds both ports and serves.
+    pub fn start(config: Config, telemetry: Telemetry) -> Result<Self, StartError> {
+        let config = Arc::new(config);
+        let bind = |key, address| downstream::bind(address).map_err(|source| StartError::Bind { key, address, source });
+        let (traffic, admin) = (bind("server.listen", config.server.listen)?, bind("server.admin", config.server.admin)?);
+        let address = |listener: &tokio::net::TcpListener, asked| listener.local_addr().unwrap_or(asked);
+        let (traffic_address, admin_address) = (address(&traffic, config.server.listen), address(&admin, config.server.admin));
+        warn_beyond_loopback(&[("traffic", traffic_address), ("the admin port", admin_address)]);
+
+        let (drainer, drain) = drain::channel();
+        let (admin_drainer, admin_drain) = drain::channel();
+        let (agents, upstreams, ledger) = (Tracker::default(), Tracker::default(), Ledger::default());
+        watch(&telemetry, &ledger, [agents.clone(), upstreams.clone()]);
+        let destinations = Destinations::new(&config, &upstreams);
+        let proxy = Arc::new(Proxy::new(Arc::clone(&config), destinations, telemetry.clone(), ledger, drain.clone()));
+        let server = Arc::new(config.server.clone());
+        let page = Arc::new(Admin::new(server, traffic_address, telemetry.clone(), drain.clone()));
+
+        let gate = Gate {
+            max_connections: config.server.max_connections,
+            head_limit: config.server.head_limit,
+            reader: config.policy.timeouts.reader,
+            telemetry: telemetry.clone(),
+            tracker: agents.clone(),
+            drain: drain.clone(),
+        };
+        let admin_gate = Gate { max_connections: ADMIN_CONNECTIONS, head_limit: ADMIN_HEAD, tracker: upstreams.clone(), drain: admin_drain, ..gate.clone() };
+        agents.spawn(downstream::accept(traffic, gate, move |request, peer| {
+            let proxy = Arc::clone(&proxy);
+            async move { proxy.handle(request, peer).await }
+        }));
+        upstreams.spawn(downstream::accept(admin, admin_gate, move |request, peer| {
+            let page = Arc::clone(&page);
+            async move {
+                peer.begin();
+                let answer = page.handle(&request);
+                peer.end();
+                answer
+            }
+        }));
+        Ok(Self { config, traffic: traffic_address, admin: admin_address, telemetry, agents, drainer, admin_drainer })
+    }
+
+    /// Where agents connect.
+    pub fn traffic(&self) -> SocketAddr {
+        self.traffic
+    }
+
+    /// Where health and metrics are.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Where its exchanges are reported.
+    pub fn telemetry(&self) -> Telemetry {
+        self.telemetry.clone()
+    }
+
+    /// Ends it: unready, no new connections, what is in flight finishes within the grace period, the rest is cut, telemetry is flushed.
+    pub async fn stop(self) {
+        let server = &self.config.server;
+        self.drainer.advance(Stage::Leaving);
+        sleep(server.drain_delay).await;
+        self.drainer.advance(Stage::Draining);
+        if timeout(server.grace, self.agents.idle()).await.is_err() {
+            tracing::warn!(grace = ?server.grace, "exchanges still in flight after the grace period are cut");
+        }
+        self.drainer.advance(Stage::Cutting);
+        if timeout(LAST_TASKS, self.agents.idle()).await.is_err() {
+            tracing::warn!(connections = self.agents.running(), "connections that would not end are closed by the exit");
+        }
+        self.admin_drainer.advance(Stage::Cutting);
+        let telemetry = self.telemetry;
+        // Blocks until spans and lines are out, so not on the runtime's own threads.
+        let flushed = tokio::task::spawn_blocking(move || telemetry.shutdown(FLUSH));
+        if flushed.await.is_err() {
+            // The flush itself has panicked; there is nobody left to tell.
+        }
+    }
+}
+
+/// Binding beyond loopback is a deliberate act, and said.
+fn warn_beyond_loopback(addresses: &[(&str, SocketAddr)]) {
+    for (what, address) in addresses.iter().filter(|(_, address)| !address.ip().is_loopback()) {
+        tracing::warn!(%address, "{what} listens beyond loopback: whoever reaches this address can use it");
+    }
+}
+
+/// What is held and what runs, for the gauges.
+fn watch(telemetry: &Telemetry, ledger: &Ledger, trackers: [Tracker; 2]) {
+    let _ = (telemetry, ledger, trackers);
+}
