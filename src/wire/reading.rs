@@ -84,7 +84,9 @@ impl Presumed {
         let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
         match essence.as_str() {
             "text/event-stream" => Self::Sse,
-            "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines" | "application/stream+json" => Self::Lines,
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines" | "application/stream+json" => {
+                Self::Lines
+            }
             json if json.contains("json") => Self::Json,
             _ => Self::Other,
         }
@@ -95,9 +97,8 @@ impl Reading {
     /// A reader for an answer with this status, `content-type` and `content-encoding`. It presumes by the content type whether the answer is a
     /// stream of events, lines, or one body.
     pub fn new(dialect: Dialect, status: u16, content_type: Option<&str>, content_encoding: Option<&str>) -> Self {
-        let is_encoded = content_encoding.is_some_and(|encoding| {
-            encoding.split(',').map(str::trim).any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
-        });
+        let is_encoded = content_encoding
+            .is_some_and(|encoding| encoding.split(',').map(str::trim).any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity")));
         let presumed = Presumed::of(content_type);
         Self {
             framing: if is_encoded { Framing::Opaque { begun: false } } else { Framing::Undecided { presumed, at_boundary: true } },
@@ -121,13 +122,8 @@ impl Reading {
     /// Reads the next bytes, wherever they were split. Costs one pass and no copy for events that lie whole within `bytes`.
     pub fn feed(&mut self, bytes: &[u8]) -> Progress {
         let bytes = self.decide(bytes);
-        let mut reader = Reader {
-            facts: &mut self.facts,
-            dialect: self.dialect,
-            failed: self.failed,
-            skipped: &mut self.skipped,
-            opaque: &mut self.opaque,
-        };
+        let mut reader =
+            Reader { facts: &mut self.facts, dialect: self.dialect, failed: self.failed, skipped: &mut self.skipped, opaque: &mut self.opaque };
         match &mut self.framing {
             Framing::Undecided { .. } => {}
             Framing::Sse(sse) => sse.feed(bytes, |found| reader.found(found)),
@@ -144,13 +140,8 @@ impl Reading {
 
     /// Says that the body has ended cleanly: reads what was gathered (a whole JSON body, a last line or event without its end).
     pub fn end(&mut self) -> Progress {
-        let mut reader = Reader {
-            facts: &mut self.facts,
-            dialect: self.dialect,
-            failed: self.failed,
-            skipped: &mut self.skipped,
-            opaque: &mut self.opaque,
-        };
+        let mut reader =
+            Reader { facts: &mut self.facts, dialect: self.dialect, failed: self.failed, skipped: &mut self.skipped, opaque: &mut self.opaque };
         match &mut self.framing {
             Framing::Undecided { .. } | Framing::Opaque { .. } => {}
             Framing::Sse(sse) => sse.end(|found| reader.last(found)),
@@ -276,10 +267,8 @@ impl Reader<'_> {
             return true;
         }
         if data == openai::TERMINATOR {
-            self.facts.terminated |= matches!(
-                self.dialect,
-                Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings | Dialect::OpenaiResponses
-            );
+            self.facts.terminated |=
+                matches!(self.dialect, Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings | Dialect::OpenaiResponses);
             return true;
         }
         let text = String::from_utf8_lossy(data);
