@@ -22,7 +22,7 @@ pub struct Progress {
     /// A text, reasoning or tool-call delta has been seen: the first token is there.
     pub content: bool,
     /// Every choice seen has told its finish reason, or the dialect's terminator (`[DONE]`, `message_stop`, `done: true`) was seen. Of one body:
-    /// it was whole JSON, known at the end.
+    /// it was whole JSON, known at the end. Token counts may still follow, and an error may stand beside it.
     pub finished: bool,
     /// An error event (or an error object in place of an answer) was seen.
     pub error: bool,
@@ -47,8 +47,8 @@ pub struct Reading {
     framing: Framing,
     facts: Facts,
     dialect: Dialect,
-    /// The status was an error's.
-    failed: bool,
+    /// The answer's own status, if it is an error's.
+    failed: Option<u16>,
     skipped: Option<Skipped>,
     opaque: bool,
 }
@@ -104,7 +104,7 @@ impl Reading {
             framing: if is_encoded { Framing::Opaque { begun: false } } else { Framing::Undecided { presumed, at_boundary: true } },
             facts: Facts::default(),
             dialect,
-            failed: status >= 400,
+            failed: Some(status).filter(|status| *status >= 400),
             skipped: is_encoded.then_some(Skipped::Encoding),
             opaque: is_encoded,
         }
@@ -221,7 +221,7 @@ impl Reading {
 struct Reader<'r> {
     facts: &'r mut Facts,
     dialect: Dialect,
-    failed: bool,
+    failed: Option<u16>,
     skipped: &'r mut Option<Skipped>,
     opaque: &'r mut bool,
 }
@@ -295,8 +295,12 @@ impl Reader<'_> {
         if !is_read {
             return self.skip(Skipped::Parse);
         }
-        if self.failed && !self.facts.error {
-            self.facts.fail(Some(value));
+        if let Some(status) = self.failed {
+            if !self.facts.error {
+                self.facts.fail(Some(value));
+            }
+            // The status that the answer did have outweighs what its words would stand for.
+            self.facts.reply.error.get_or_insert_default().status = Some(status);
         }
         self.facts.terminated = true;
     }

@@ -255,10 +255,10 @@ fn an_error_status_makes_any_object_an_error() {
         assert!(said.progress.error && said.progress.finished);
         assert_eq!(said.reply.error.as_ref(), Some(expected), "{body}");
     };
-    check(r#"{"detail":"Not Found"}"#, &ReplyError::default());
+    check(r#"{"detail":"Not Found"}"#, &ReplyError { status: Some(400), ..ReplyError::default() });
     let flat = ReplyError { kind: Some("BadRequestError".to_owned()), code: None, status: Some(400) };
     check(r#"{"message":"m","type":"BadRequestError","code":400}"#, &flat);
-    let quota = ReplyError { kind: Some("insufficient_quota".to_owned()), code: Some("insufficient_quota".to_owned()), status: Some(429) };
+    let quota = ReplyError { kind: Some("insufficient_quota".to_owned()), code: Some("insufficient_quota".to_owned()), status: Some(400) };
     check(r#"{"error":{"type":"insufficient_quota","code":"insufficient_quota"}}"#, &quota);
 }
 
@@ -300,6 +300,14 @@ fn an_event_that_is_too_long_does_not_hide_the_next_one() {
     let said = read(Dialect::OpenaiChat, 200, SSE, body.as_bytes());
     assert_eq!(said.progress, Progress { events: 2, content: false, finished: true, error: false });
     assert!(said.at_boundary && said.is_opaque);
+}
+
+#[test]
+fn a_deep_event_is_no_danger() {
+    let (open, close) = ("[".repeat(400_000), "]".repeat(400_000));
+    let body = format!("data: {{\"choices\":{open}{close}}}\n\ndata: {open}\n\ndata: [DONE]\n\n");
+    let said = read(Dialect::OpenaiChat, 200, SSE, body.as_bytes());
+    assert_eq!((said.progress.events, said.progress.finished, said.skipped), (3, true, Some(Skipped::Parse)));
 }
 
 #[test]
