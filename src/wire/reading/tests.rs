@@ -206,7 +206,7 @@ fn of_counts_the_last_valid_one_wins() {
         check(Dialect::OpenaiChat, &[&bad], Usage::default());
     }
     check(Dialect::OpenaiChat, &[&good, &chat("7"), &chat(r#"{"completion_tokens":8}"#)], tokens(5, 8));
-    let groq = r#"{"x_groq":{"usage":{"prompt_tokens":1,"completion_tokens":2}}}"#;
+    let groq = r#"{"usage":null,"x_groq":{"usage":{"prompt_tokens":1,"completion_tokens":2}}}"#;
     check(Dialect::OpenaiChat, &[groq], tokens(1, 2));
     let xai = chat(r#"{"prompt_tokens":1,"completion_tokens":2,"total_tokens":10,"completion_tokens_details":{"reasoning_tokens":7}}"#);
     check(Dialect::OpenaiChat, &[&xai], Usage { reasoning: Some(7), ..tokens(1, 9) });
@@ -265,7 +265,7 @@ fn an_error_status_makes_any_object_an_error() {
 #[test]
 fn no_part_of_a_usual_answer_is_an_error() {
     for body in [r#"{"error":null}"#, r#"{"error":{}}"#, r#"{"error":""}"#, r#"{"error":false}"#, r#"{"choices":[{"delta":{"error":"x"}}]}"#] {
-        for dialect in [Dialect::OpenaiChat, Dialect::OpenaiResponses, Dialect::Gemini, Dialect::Ollama] {
+        for dialect in [Dialect::OpenaiChat, Dialect::OpenaiResponses, Dialect::AnthropicMessages, Dialect::Gemini, Dialect::Ollama] {
             assert!(!read(dialect, 200, JSON, body.as_bytes()).progress.error, "{dialect} {body}");
         }
     }
