@@ -3,6 +3,7 @@
 
 use super::{
     facts::{Facts, count},
+    failure,
     json::Json,
 };
 
@@ -32,8 +33,8 @@ pub(super) fn read(facts: &mut Facts, name: &[u8], value: Json<'_>) -> bool {
         "error" => facts.fail(Some(error.unwrap_or(value))),
         _ => {
             // A body in another's shape, as gateways answer.
-            if error.is_some() {
-                facts.fail(error);
+            if let Some(error) = error.filter(|error| failure::is_error(*error)) {
+                facts.fail(Some(error));
             }
         }
     }

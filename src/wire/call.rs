@@ -50,9 +50,8 @@ impl Call {
         let text = String::from_utf8_lossy(body);
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         // A prompt that is valid JSON but cannot be decoded (half a surrogate pair, nested too deep) must not hide the model.
-        let asked = json::read(text, Taken(Asked { dialect, count: true }))
-            .or_else(|| json::read(text, Taken(Asked { dialect, count: false })))
-            .flatten()?;
+        let asked =
+            json::read(text, Taken(Asked { dialect, count: true })).or_else(|| json::read(text, Taken(Asked { dialect, count: false }))).flatten()?;
         Some(asked.into_call(dialect, path))
     }
 }
@@ -106,8 +105,9 @@ impl<'de> Take<'de> for Asked {
 
 impl Found<'_> {
     fn into_call(self, dialect: Dialect, path: &str) -> Call {
-        let settings =
-            self.settings.and_then(|settings| settings.fields(["maxOutputTokens", "max_output_tokens", "num_predict", "temperature", "topP", "top_p"]));
+        let settings = self
+            .settings
+            .and_then(|settings| settings.fields(["maxOutputTokens", "max_output_tokens", "num_predict", "temperature", "topP", "top_p"]));
         let [camel_max, snake_max, predict, temperature, camel_top_p, snake_top_p] = settings.unwrap_or_default();
         // Ollama streams unless told otherwise, where it can stream at all.
         let streams_by_default = dialect == Dialect::Ollama && !path::is_ollama_embedding(path);

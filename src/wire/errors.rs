@@ -167,7 +167,7 @@ fn title(status: u16) -> &'static str {
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
         508 => "Loop Detected",
-        500.. => "Server Error",
+        501.. => "Server Error",
         _ => "Client Error",
     }
 }

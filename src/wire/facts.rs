@@ -55,8 +55,9 @@ impl Facts {
                 at
             }
         };
-        if let Some(reason) = reason.and_then(Json::name) {
-            self.choices[at].reason = Some(reason);
+        let reason = reason.and_then(Json::name);
+        if reason.is_some() && reason != self.choices[at].reason {
+            self.choices[at].reason = reason;
             self.reply.finish_reasons = self.choices.iter().filter_map(|choice| choice.reason.clone()).collect();
         }
     }

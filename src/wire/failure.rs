@@ -40,8 +40,16 @@ fn http_status(value: Json<'_>) -> Option<u16> {
 fn status_of(word: &str) -> Option<u16> {
     let plain: String = word.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect();
     Some(match plain.trim_end_matches("error") {
-        "invalidrequest" | "badrequest" | "contextlengthexceeded" | "invalidargument" | "failedprecondition" | "outofrange" | "invalidprompt"
-        | "contentfilter" | "contentpolicyviolation" | "stringabovemaxlength" => 400,
+        "invalidrequest"
+        | "badrequest"
+        | "contextlengthexceeded"
+        | "invalidargument"
+        | "failedprecondition"
+        | "outofrange"
+        | "invalidprompt"
+        | "contentfilter"
+        | "contentpolicyviolation"
+        | "stringabovemaxlength" => 400,
         "authentication" | "invalidapikey" | "unauthenticated" | "unauthorized" => 401,
         "billing" => 402,
         "permission" | "permissiondenied" | "forbidden" => 403,

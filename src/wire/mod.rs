@@ -80,8 +80,8 @@ pub struct ReplyError {
     pub kind: Option<String>,
     /// `code`, e.g. `insufficient_quota`, `context_length_exceeded`; capped likewise.
     pub code: Option<String>,
-    /// The HTTP status that the error would have had: its own numeric code, or what its code or kind stands for. Decides whether it is worth a retry.
-    /// `None` for words that are not known: the status of the answer itself (if it was an error's) is then all there is.
+    /// The HTTP status of an answer that was an error; within a 200, the status that the error would have had: its own numeric code, or what its
+    /// code or kind stands for, `None` for words that are not known. Decides whether it is worth a retry.
     pub status: Option<u16>,
 }
 

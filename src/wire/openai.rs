@@ -115,7 +115,7 @@ pub(super) fn read_response(facts: &mut Facts, name: &[u8], value: Json<'_>) -> 
             }
         }
         "response.output_item.added" => facts.content |= item.is_some_and(is_call),
-        _ if kind.starts_with("response.") => facts.content |= kind.ends_with(".delta"),
+        _ if kind.starts_with("response.") => facts.content |= kind.rsplit('.').next() == Some("delta"),
         _ if object.and_then(Json::word) == Some("response") => response_object(facts, value),
         _ => {
             if let Some(error) = error.filter(|error| failure::is_error(*error)) {
@@ -133,10 +133,11 @@ fn is_call(item: Json<'_>) -> bool {
 }
 
 fn response_object(facts: &mut Facts, response: Json<'_>) {
-    let names = ["id", "model", "status", "incomplete_details", "usage", "error"];
-    let Some([id, model, status, incomplete, tokens, error]) = response.fields(names) else {
+    let names = ["id", "model", "status", "incomplete_details", "usage", "error", "output"];
+    let Some([id, model, status, incomplete, tokens, error, output]) = response.fields(names) else {
         return;
     };
+    facts.content |= output.is_some_and(Json::is_filled);
     facts.id(id);
     facts.model(model);
     if let Some(status) = status.filter(|status| matches!(status.word(), Some("completed" | "incomplete" | "failed" | "cancelled"))) {

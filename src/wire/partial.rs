@@ -3,6 +3,15 @@
 /// Longest event that is read, in bytes. A longer one is passed over; only its end is looked for.
 pub(super) const EVENT_MAX: usize = 1 << 20;
 
+/// What may stay allocated between events, in bytes, so that one large event does not weigh on a stream for good.
+const IDLE_MAX: usize = 16 << 10;
+
+/// Empties a buffer, and gives back what an unusual event made it grow to.
+pub(super) fn empty(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    buffer.shrink_to(IDLE_MAX);
+}
+
 /// The beginning of an event whose end has not come yet.
 #[derive(Debug, Default)]
 pub(super) struct Partial {
@@ -28,7 +37,7 @@ impl Partial {
         }
         self.keep(last);
         each((!self.too_long).then_some(&self.kept));
-        self.kept.clear();
+        empty(&mut self.kept);
         self.too_long = false;
     }
 }

@@ -69,7 +69,9 @@ mod tests {
     #[test]
     fn the_tail_of_a_path_says_the_dialect() {
         let check = |path: &str, expected: Option<Dialect>| assert_eq!(Dialect::of_path(path), expected, "{path}");
-        for path in ["/v1/chat/completions", "/openai/deployments/x/chat/completions", "/@planner/v1beta/openai/chat/completions", "/chat/completions"] {
+        for path in
+            ["/v1/chat/completions", "/openai/deployments/x/chat/completions", "/@planner/v1beta/openai/chat/completions", "/chat/completions"]
+        {
             check(path, Some(Dialect::OpenaiChat));
         }
         check("/v1/chat/completions?agent=planner", Some(Dialect::OpenaiChat));
@@ -91,8 +93,21 @@ mod tests {
     #[test]
     fn other_paths_have_no_dialect() {
         let others = [
-            "", "/", "chat", "/v1/files", "/v1/models", "/v1/models/M", "/v1/models/M:predict", "/v1/xcompletions", "/v1/chat/completions/ID",
-            "/v1/responses/ID", "/v1/threads/ID/messages", "/v1/messages/batches", "/api/show", "/v1/chat", "/v1/files?x=/v1/messages",
+            "",
+            "/",
+            "chat",
+            "/v1/files",
+            "/v1/models",
+            "/v1/models/M",
+            "/v1/models/M:predict",
+            "/v1/xcompletions",
+            "/v1/chat/completions/ID",
+            "/v1/responses/ID",
+            "/v1/threads/ID/messages",
+            "/v1/messages/batches",
+            "/api/show",
+            "/v1/chat",
+            "/v1/files?x=/v1/messages",
         ];
         for path in others {
             assert_eq!(Dialect::of_path(path), None, "{path}");

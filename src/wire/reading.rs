@@ -22,7 +22,7 @@ pub struct Progress {
     /// A text, reasoning or tool-call delta has been seen: the first token is there.
     pub content: bool,
     /// Every choice seen has told its finish reason, or the dialect's terminator (`[DONE]`, `message_stop`, `done: true`) was seen. Of one body:
-    /// it was whole JSON, known at the end.
+    /// it was whole JSON, known at the end. Token counts may still follow, and an error may stand beside it.
     pub finished: bool,
     /// An error event (or an error object in place of an answer) was seen.
     pub error: bool,
@@ -59,8 +59,8 @@ pub struct Reading {
     framing: Framing,
     facts: Facts,
     dialect: Dialect,
-    /// The status was an error's.
-    failed: bool,
+    /// The answer's own status, if it is an error's.
+    failed: Option<u16>,
     skipped: Option<Skipped>,
     opaque: bool,
 }
@@ -96,7 +96,9 @@ impl Presumed {
         let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
         match essence.as_str() {
             "text/event-stream" => Self::Sse,
-            "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines" | "application/stream+json" => Self::Lines,
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines" | "application/stream+json" => {
+                Self::Lines
+            }
             json if json.contains("json") => Self::Json,
             _ => Self::Other,
         }
@@ -107,15 +109,14 @@ impl Reading {
     /// A reader for an answer with this status, `content-type` and `content-encoding`. It presumes by the content type whether the answer is a
     /// stream of events, lines, or one body.
     pub fn new(dialect: Dialect, status: u16, content_type: Option<&str>, content_encoding: Option<&str>) -> Self {
-        let is_encoded = content_encoding.is_some_and(|encoding| {
-            encoding.split(',').map(str::trim).any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
-        });
+        let is_encoded = content_encoding
+            .is_some_and(|encoding| encoding.split(',').map(str::trim).any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity")));
         let presumed = Presumed::of(content_type);
         Self {
             framing: if is_encoded { Framing::Opaque { begun: false } } else { Framing::Undecided { presumed, at_boundary: true } },
             facts: Facts::default(),
             dialect,
-            failed: status >= 400,
+            failed: Some(status).filter(|status| *status >= 400),
             skipped: is_encoded.then_some(Skipped::Encoding),
             opaque: is_encoded,
         }
@@ -133,13 +134,8 @@ impl Reading {
     /// Reads the next bytes, wherever they were split. Costs one pass and no copy for events that lie whole within `bytes`.
     pub fn feed(&mut self, bytes: &[u8]) -> Progress {
         let bytes = self.decide(bytes);
-        let mut reader = Reader {
-            facts: &mut self.facts,
-            dialect: self.dialect,
-            failed: self.failed,
-            skipped: &mut self.skipped,
-            opaque: &mut self.opaque,
-        };
+        let mut reader =
+            Reader { facts: &mut self.facts, dialect: self.dialect, failed: self.failed, skipped: &mut self.skipped, opaque: &mut self.opaque };
         match &mut self.framing {
             Framing::Undecided { .. } => {}
             Framing::Sse(sse) => sse.feed(bytes, |found| reader.found(found)),
@@ -156,13 +152,8 @@ impl Reading {
 
     /// Says that the body has ended cleanly: reads what was gathered (a whole JSON body, a last line or event without its end).
     pub fn end(&mut self) -> Progress {
-        let mut reader = Reader {
-            facts: &mut self.facts,
-            dialect: self.dialect,
-            failed: self.failed,
-            skipped: &mut self.skipped,
-            opaque: &mut self.opaque,
-        };
+        let mut reader =
+            Reader { facts: &mut self.facts, dialect: self.dialect, failed: self.failed, skipped: &mut self.skipped, opaque: &mut self.opaque };
         match &mut self.framing {
             Framing::Undecided { .. } | Framing::Opaque { .. } => {}
             Framing::Sse(sse) => sse.end(|found| reader.last(found)),
@@ -242,7 +233,7 @@ impl Reading {
 struct Reader<'r> {
     facts: &'r mut Facts,
     dialect: Dialect,
-    failed: bool,
+    failed: Option<u16>,
     skipped: &'r mut Option<Skipped>,
     opaque: &'r mut bool,
 }
@@ -288,10 +279,8 @@ impl Reader<'_> {
             return true;
         }
         if data == openai::TERMINATOR {
-            self.facts.terminated |= matches!(
-                self.dialect,
-                Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings | Dialect::OpenaiResponses
-            );
+            self.facts.terminated |=
+                matches!(self.dialect, Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings | Dialect::OpenaiResponses);
             return true;
         }
         let text = String::from_utf8_lossy(data);
@@ -318,8 +307,12 @@ impl Reader<'_> {
         if !is_read {
             return self.skip(Skipped::Parse);
         }
-        if self.failed && !self.facts.error {
-            self.facts.fail(Some(value));
+        if let Some(status) = self.failed {
+            if !self.facts.error {
+                self.facts.fail(Some(value));
+            }
+            // The status that the answer did have outweighs what its words would stand for.
+            self.facts.reply.error.get_or_insert_default().status = Some(status);
         }
         self.facts.terminated = true;
     }

@@ -3,7 +3,7 @@
 
 use memchr::memchr2;
 
-use super::partial::Partial;
+use super::partial::{Partial, empty};
 
 /// One event.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -87,6 +87,7 @@ fn dispatch(block: Option<&[u8]>, joined: &mut Vec<u8>, each: &mut impl FnMut(Fo
         Some(None) => {}
         None => each(Found::TooLong),
     }
+    empty(joined);
 }
 
 /// The fields of an event's lines; `None` if none of them is data.
@@ -131,75 +132,4 @@ fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::partial::EVENT_MAX;
-
-    /// What a stream holds, fed in pieces of the given size.
-    fn events(stream: &[u8], size: usize) -> (Vec<(String, String)>, bool) {
-        let mut sse = Sse::new();
-        let mut found = Vec::new();
-        for piece in stream.chunks(size) {
-            sse.feed(piece, |event| {
-                found.push(match event {
-                    Found::Event(event) => (String::from_utf8_lossy(event.name).into_owned(), String::from_utf8_lossy(event.data).into_owned()),
-                    Found::TooLong => ("too long".to_owned(), String::new()),
-                });
-            });
-        }
-        (found, sse.at_boundary())
-    }
-
-    #[test]
-    fn events_are_found_as_the_standard_says_however_split() {
-        let check = |stream: &str, expected: &[(&str, &str)], boundary: bool| {
-            let expected: Vec<_> = expected.iter().map(|(name, data)| ((*name).to_owned(), (*data).to_owned())).collect();
-            for size in 1..=stream.len().max(1) {
-                assert_eq!(events(stream.as_bytes(), size), (expected.clone(), boundary), "{stream:?} in pieces of {size}");
-            }
-        };
-        check("", &[], true);
-        check("data: a\n\n", &[("", "a")], true);
-        check("data: a\r\rdata: b\r\n\r\ndata: c\n\r\n", &[("", "a"), ("", "b"), ("", "c")], true);
-        check("data: a\r\n\rdata: b\n\n", &[("", "a"), ("", "b")], true);
-        check("event: x\ndata:a\n\n", &[("x", "a")], true);
-        check("data: a\ndata:  b\ndata\ndata: c\n\n", &[("", "a\n b\n\nc")], true);
-        check("data\n\n", &[("", "")], true);
-        check(": comment\n\n", &[], true);
-        check(": comment\ndata: a\n", &[], false);
-        check("id: 1\nretry: x\ndatax: 1\n data: 2\n\n\n\r\n", &[], true);
-        check("event: a\nevent: b\ndata: 1\n\ndata: 2\n\n", &[("b", "1"), ("", "2")], true);
-        check("data: a\n\ndata: b", &[("", "a")], false);
-    }
-
-    #[test]
-    fn an_event_of_more_than_the_bound_is_passed_over_and_the_next_one_found() {
-        let check = |length: usize, expected: &str| {
-            let stream = format!("data: {}\n\ndata: next\n\n", "x".repeat(length));
-            for size in [1000, 65_536, stream.len()] {
-                let (found, boundary) = events(stream.as_bytes(), size);
-                assert!(boundary);
-                assert_eq!(found.len(), 2);
-                assert_eq!(found[0].0, expected, "{length} bytes in pieces of {size}");
-                assert_eq!(found[1].1, "next");
-            }
-        };
-        check(EVENT_MAX - "data: \n".len(), "");
-        check(EVENT_MAX, "too long");
-        check(3 * EVENT_MAX, "too long");
-    }
-
-    #[test]
-    fn an_unended_event_is_handed_over_at_the_end() {
-        let mut sse = Sse::new();
-        sse.feed(b"data: a\n\ndata: b\n", |_| {});
-        let mut last = None;
-        sse.end(|event| {
-            if let Found::Event(event) = event {
-                last = Some(event.data.to_vec());
-            }
-        });
-        assert_eq!(last.as_deref(), Some(&b"b"[..]));
-        sse.end(|_| panic!("handed over twice"));
-    }
-}
+mod tests;

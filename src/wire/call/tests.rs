@@ -1,1 +1,146 @@
-//! .
+//! Requests as real clients send them, and the ones that should not be.
+
+use super::*;
+
+fn call(dialect: Dialect, body: &str) -> Call {
+    Call::read(dialect, "/", body.as_bytes())
+}
+
+fn check(dialect: Dialect, body: &str, expected: &Call) {
+    assert_eq!(&call(dialect, body), expected, "{dialect} {body}");
+}
+
+/// A call with these counts: characters, messages, tools.
+fn counted(model: &str, characters: u64, messages: u64, tools: Option<u64>) -> Call {
+    Call {
+        model: Some(model.to_owned()),
+        prompt_characters: Some(characters),
+        prompt_messages: Some(messages),
+        tools_declared: tools,
+        ..Call::default()
+    }
+}
+
+#[test]
+fn captured_requests_are_read_in_every_dialect() {
+    // System, user, the arguments of two calls (names are no texts), two results.
+    let body = include_str!("../../../tests/fixtures/openai-chat/request.json");
+    check(Dialect::OpenaiChat, body, &counted("gpt-4o-mini", 32 + 5 + 17 + 16 + 5 + 5, 5, Some(1)));
+    let body = include_str!("../../../tests/fixtures/openai-responses/request.json");
+    check(Dialect::OpenaiResponses, body, &counted("gpt-4o-mini", 8 + 17 + 16 + 5 + 59, 5, Some(1)));
+    let body = include_str!("../../../tests/fixtures/anthropic-messages/request.json");
+    let expected = Call { max_tokens: Some(256), ..counted("claude-sonnet-4-5", 5 + 12 + 5 + 4 + 5 + 14, 3, Some(1)) };
+    check(Dialect::AnthropicMessages, body, &expected);
+    let body = include_str!("../../../tests/fixtures/ollama/request.json");
+    check(Dialect::Ollama, body, &counted("mock", 16 + 5 + 5 + 5, 4, Some(1)));
+    let body = include_str!("../../../tests/fixtures/gemini/request.json");
+    let read = Call::read(Dialect::Gemini, "/v1/models/gemini-2.5-flash:generateContent", body.as_bytes());
+    assert_eq!(read, counted("gemini-2.5-flash", 5 + 5 + 4 + 5 + 173, 3, Some(1)));
+}
+
+#[test]
+fn settings_are_read_under_each_dialects_names() {
+    let expected = Call { stream: true, max_tokens: Some(9), temperature: Some(0.5), top_p: Some(1.0), ..counted("m", 2, 1, None) };
+    let openai = r#"{"model":"m","stream":true,"max_completion_tokens":9,"temperature":0.5,"top_p":1,"messages":[{"role":"user","content":"hi"}]}"#;
+    check(Dialect::OpenaiChat, openai, &expected);
+    let responses = r#"{"model":"m","stream":true,"max_output_tokens":9,"temperature":5e-1,"top_p":1.0,"input":"hi","prompt":{"id":"template"}}"#;
+    check(Dialect::OpenaiResponses, responses, &expected);
+    let ollama = r#"{"model":"m","prompt":"hi","options":{"num_predict":9,"temperature":0.5,"top_p":1}}"#;
+    check(Dialect::Ollama, ollama, &expected);
+    let gemini = r#"{"contents":[{"parts":[{"text":"hi"}]}],"generationConfig":{"maxOutputTokens":9,"temperature":0.5,"topP":1}}"#;
+    assert_eq!(Call::read(Dialect::Gemini, "/v1beta/models/m:streamGenerateContent", gemini.as_bytes()), expected);
+}
+
+#[test]
+fn the_prompt_may_have_any_shape() {
+    let none = |messages: u64| Call { prompt_messages: Some(messages), ..Call::default() };
+    let some = |characters: u64, messages: u64| Call { prompt_characters: Some(characters), ..none(messages) };
+    check(Dialect::OpenaiEmbeddings, r#"{"input":["a","bc"]}"#, &some(3, 2));
+    check(Dialect::OpenaiEmbeddings, r#"{"input":"äöü"}"#, &some(3, 1));
+    check(Dialect::OpenaiEmbeddings, r#"{"input":[1,2,3]}"#, &none(1));
+    check(Dialect::OpenaiEmbeddings, r#"{"input":[[1,2],[3]]}"#, &none(2));
+    check(Dialect::OpenaiCompletions, r#"{"prompt":["a","b"]}"#, &some(2, 2));
+    check(Dialect::OpenaiChat, r#"{"messages":[]}"#, &none(0));
+    check(Dialect::OpenaiChat, r#"{"messages":[{"role":"user","content":""}]}"#, &some(0, 1));
+    check(Dialect::OpenaiChat, r#"{"messages":[{"content":"\u00e4\ud83d\ude00\n"}]}"#, &some(3, 1));
+    let parts = r#"{"messages":[{"content":[{"type":"text","text":"abc"},{"type":"image_url","image_url":{"url":"data:xxxx"}}]}]}"#;
+    check(Dialect::OpenaiChat, parts, &some(3, 1));
+    let anthropic = r#"{"system":[{"type":"text","text":"ab"}],"messages":[{"role":"user","content":[
+        {"type":"tool_result","tool_use_id":"x","content":[{"type":"text","text":"cde"},{"type":"image","source":{"data":"zzzz"}}]}]}]}"#;
+    check(Dialect::AnthropicMessages, anthropic, &some(5, 1));
+}
+
+#[test]
+fn of_a_repeated_key_the_last_wins_however_it_is_escaped() {
+    check(Dialect::OpenaiChat, r#"{"model":"a","\u006dodel":"b"}"#, &Call { model: Some("b".to_owned()), ..Call::default() });
+    check(Dialect::OpenaiChat, r#"{"model":"a","model":null}"#, &Call::default());
+    let body = r#"{"messages":[{"content":"abc"}],"messages":[{"content":"abc","content":"d"}],"model":"m"}"#;
+    check(Dialect::OpenaiChat, body, &counted("m", 1, 1, None));
+}
+
+#[test]
+fn a_field_of_the_wrong_type_is_absent_and_hides_no_other() {
+    let body = r#"{"model":7,"stream":"yes","max_tokens":-1,"temperature":"hot","top_p":1e999,"messages":{"content":5},"tools":"none"}"#;
+    check(Dialect::OpenaiChat, body, &Call { prompt_messages: Some(1), ..Call::default() });
+    let body = r#"{"model":"m","max_tokens":1e9,"messages":true,"tools":[]}"#;
+    check(Dialect::OpenaiChat, body, &Call { model: Some("m".to_owned()), tools_declared: Some(0), ..Call::default() });
+}
+
+#[test]
+fn a_prompt_that_cannot_be_decoded_does_not_hide_the_model() {
+    let expected = Call { model: Some("m".to_owned()), stream: true, ..Call::default() };
+    check(Dialect::OpenaiChat, r#"{"messages":[{"content":"half \ud83d"}],"model":"m","stream":true}"#, &expected);
+    check(Dialect::OpenaiChat, r#"{"messages":[{"seed":1e999,"content":[1e999]}],"model":"m","stream":true}"#, &expected);
+    let deep = format!(r#"{{"messages":{}{},"model":"m","stream":true}}"#, "[".repeat(1_000_000), "]".repeat(1_000_000));
+    check(Dialect::OpenaiChat, &deep, &expected);
+    let mut invalid = br#"{"model":"m","stream":true,"messages":[{"content":"a"#.to_vec();
+    invalid.extend_from_slice(b"\xff\xfe\"}]}");
+    assert_eq!(Call::read(Dialect::OpenaiChat, "/", &invalid), Call { stream: true, ..counted("m", 3, 1, None) });
+}
+
+#[test]
+fn what_is_no_request_gives_an_empty_call() {
+    for body in ["", "null", "7", "[]", "{", r#"{"model":"m""#, r#"{"model":"m"} x"#, "model=m", "\u{1f600}"] {
+        check(Dialect::OpenaiChat, body, &Call::default());
+        let gemini = Call::read(Dialect::Gemini, "/v1/models/m:streamGenerateContent", body.as_bytes());
+        assert_eq!(gemini, Call { model: Some("m".to_owned()), stream: true, ..Call::default() });
+    }
+    let long = format!(r#"{{"model":"m","x":"{}"}}"#, "x".repeat(BODY_MAX));
+    check(Dialect::OpenaiChat, &long, &Call::default());
+}
+
+#[test]
+fn tools_are_counted_one_by_one() {
+    let tools = |body: &str, dialect| call(dialect, body).tools_declared;
+    assert_eq!(tools(r#"{"tools":[{"type":"function"},{"type":"web_search"}]}"#, Dialect::OpenaiChat), Some(2));
+    assert_eq!(tools(r#"{"functions":[{"name":"f"}]}"#, Dialect::OpenaiChat), Some(1));
+    let gemini = r#"{"tools":[{"functionDeclarations":[{},{}],"x":1},{"googleSearch":{}}]}"#;
+    assert_eq!(tools(gemini, Dialect::Gemini), Some(3));
+}
+
+#[test]
+fn ollama_streams_unless_told_otherwise() {
+    let stream = |path: &str, body: &str| Call::read(Dialect::Ollama, path, body.as_bytes()).stream;
+    assert!(stream("/api/chat", r#"{"model":"m"}"#));
+    assert!(!stream("/api/chat", r#"{"model":"m","stream":false}"#));
+    assert!(!stream("/api/embed", r#"{"model":"m","input":"x"}"#));
+}
+
+#[test]
+fn random_bytes_never_panic() {
+    let mut random = fastrand::Rng::with_seed(7);
+    let seed = include_bytes!("../../../tests/fixtures/anthropic-messages/request.json");
+    for round in 0..20_000 {
+        let mut body = if round % 2 == 0 { seed.to_vec() } else { (0..random.usize(..64)).map(|_| random.u8(..)).collect() };
+        for _ in 0..random.usize(..4) {
+            let at = random.usize(..=body.len());
+            let end = (at + random.usize(..8)).min(body.len());
+            body.splice(at..end, (0..random.usize(..4)).map(|_| random.choice(*b"{}[]\":,\\u0dD\xff\x001e-").unwrap()).collect::<Vec<_>>());
+        }
+        let path = "/v1/models/\u{fe}:generateContent";
+        for dialect in [Dialect::OpenaiChat, Dialect::OpenaiResponses, Dialect::AnthropicMessages, Dialect::Gemini, Dialect::Ollama] {
+            let call = Call::read(dialect, path, &body);
+            assert!(call.model.is_none_or(|model| model.len() <= 256));
+        }
+    }
+}
