@@ -11,7 +11,7 @@ use super::{
     errors::Origin,
     fields::{Fields, Reading, Wanted},
     tree::{Node, Value},
-    upstreams::Url,
+    upstreams::{Url, UrlError},
     values,
 };
 use crate::secret::Secret;
@@ -40,8 +40,7 @@ const OPENTELEMETRY: &str = "OTEL_";
 
 /// `telemetry`.
 pub(super) fn telemetry(mut fields: Fields<'_, '_>) -> Telemetry {
-    let mut telemetry = Telemetry::default();
-    telemetry.otlp = otlp(&mut fields);
+    let mut telemetry = Telemetry { otlp: otlp(&mut fields), ..Telemetry::default() };
     fields.set("sample", &mut telemetry.sample, values::number(0.0..=1.0));
     fields.section("log", |mut fields| {
         fields.set("level", &mut telemetry.log_level, values::one_of(&LEVELS));
@@ -117,7 +116,7 @@ fn is_of_opentelemetry(origin: &Origin) -> bool {
 fn endpoint(reading: &mut Reading<'_>, path: &str, node: Node) -> Option<String> {
     let is_whole = node.origin == Origin::Environment(TRACES_ENDPOINT.to_owned());
     reading.parsed_in_secret(path, node, |text| {
-        let mut url = Url::parse(text).map_err(|error| error.wanted())?;
+        let mut url = Url::parse(text).map_err(UrlError::wanted)?;
         if !is_whole && !url.path.ends_with(TRACES_PATH) {
             url.path.push_str(TRACES_PATH);
         } else if url.path.is_empty() {
