@@ -35,6 +35,17 @@ pub(super) const ATTEMPT_SPANS: [(&str, AttemptSpans); 2] = [("always", AttemptS
 /// Where a collector listens for spans. <https://opentelemetry.io/docs/specs/otlp/#otlphttp-request>
 const TRACES_PATH: &str = "/v1/traces";
 
+/// Variables that change how spans leave, the values that ask for what happens anyway, and nothing of it here.
+const NOT_HONOURED: [(&str, &[&str]); 7] = [
+    ("OTEL_TRACES_EXPORTER", &["otlp", "none"]),
+    ("OTEL_TRACES_SAMPLER", &["parentbased_always_on"]),
+    ("OTEL_EXPORTER_OTLP_COMPRESSION", &["none"]),
+    ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", &["none"]),
+    ("OTEL_EXPORTER_OTLP_CERTIFICATE", &[]),
+    ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", &[]),
+    ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", &[]),
+];
+
 /// What the variables of OpenTelemetry begin with.
 const OPENTELEMETRY: &str = "OTEL_";
 
@@ -54,6 +65,9 @@ pub(super) fn telemetry(mut fields: Fields<'_, '_>) -> Telemetry {
     fields.later("capture_content", &["false"]);
     fields.later("semconv", &["1.41"]);
     fields.later("prices", &[]);
+    if telemetry.otlp.is_some() {
+        warn_of_what_is_not_honoured(fields.reading);
+    }
     fields.finish();
     telemetry
 }
@@ -81,6 +95,14 @@ pub(super) fn resource(reading: &mut Reading<'_>) -> Vec<(String, String)> {
         set("service.name", name.to_owned());
     }
     resource
+}
+
+fn warn_of_what_is_not_honoured(reading: &mut Reading<'_>) {
+    for (name, harmless) in NOT_HONOURED {
+        if reading.environment.of(name).is_some_and(|value| !harmless.contains(&value)) {
+            reading.warnings.push(format!("{name} is left out: this version does not know it"));
+        }
+    }
 }
 
 fn otlp(fields: &mut Fields<'_, '_>) -> Option<Otlp> {

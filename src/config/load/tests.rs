@@ -345,6 +345,9 @@ fn opentelemetrys_headers_timeout_and_resource_are_read_as_its_specification_say
     assert_eq!(otlp.timeout, Duration::from_millis(2500));
     let resource: Vec<_> = telemetry.resource.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(resource, [("service.name", "sidecar"), ("deployment.environment.name", "test bed")]);
+    let loud =
+        loaded("", [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c"), ("OTEL_TRACES_EXPORTER", "console"), ("OTEL_EXPORTER_OTLP_COMPRESSION", "none")]);
+    assert_eq!(loud.warnings, ["OTEL_TRACES_EXPORTER is left out: this version does not know it"]);
     // Set for whoever has an endpoint: nothing of ours.
     let alone = loaded("", [("OTEL_EXPORTER_OTLP_HEADERS", "a=b"), ("OTEL_RESOURCE_ATTRIBUTES", "no pairs")]);
     assert!(alone.config.telemetry.otlp.is_none());
