@@ -8,7 +8,9 @@ use super::{
     Config, Policy, Route, Upstream,
     errors::Origin,
     fields::{Fields, Reading, Wanted, closest},
-    glob, sections,
+    glob,
+    load::content,
+    sections,
     tree::Node,
     upstreams::{UrlError, check_name},
     values,
@@ -28,6 +30,9 @@ pub(super) const DIALECTS: [(&str, Dialect); 7] = [
 
 /// Most routes: they are tried one by one.
 const MOST_ROUTES: usize = 1_000;
+
+/// Largest file of roots, in bytes: all that a system trusts is a quarter of a MiB.
+const LARGEST_ROOTS: usize = 4 << 20;
 
 /// The upstreams by name; `None` for one that is configured, but wrongly.
 pub(super) type Upstreams = BTreeMap<String, Option<Arc<Upstream>>>;
@@ -114,7 +119,10 @@ fn upstream(mut fields: Fields<'_, '_>, name: &str, (built_in, origin): (Option<
 
 /// Whether the file holds at least one certificate, and nothing but whole ones.
 fn check_roots(file: &Path) -> Result<(), Wanted> {
-    let pem = std::fs::read(file).map_err(|error| format!("cannot be read: {error}"))?;
+    let pem = content(file, LARGEST_ROOTS).map_err(|error| format!("cannot be read: {error}"))?;
+    if pem.len() > LARGEST_ROOTS {
+        return Err(format!("is larger than {} MiB", LARGEST_ROOTS >> 20).into());
+    }
     let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(()),

@@ -4,7 +4,7 @@
 use std::{fmt, io};
 
 use super::{
-    Carry, Otlp, Policy, Retries, Server, Telemetry, Timeouts, Upstream,
+    Carry, Otlp, Policy, Retries, Route, Server, Telemetry, Timeouts, Upstream,
     destinations::DIALECTS,
     errors::Origin,
     load::Loaded,
@@ -172,24 +172,19 @@ impl Page<'_> {
             .filter_map(|(name, value)| Some(format!("{name} {}", quoted(value.as_deref()?))))
             .collect();
         let path = path.as_deref().unwrap_or_default();
-        let found = config.routes.iter().position(|route| route.matches(path, agent.as_deref(), model.as_deref()));
-        let route = found.and_then(|i| config.routes.get(i));
-        match (found, route) {
-            (Some(i), Some(route)) => {
-                let origin = self.loaded.origins.of(&format!("routes[{i}]"));
-                self.comment(0, format_args!("{}: routes[{i}] ({origin}) matches", given.join(", ")));
-                if let Some(upstream) = &route.upstream {
-                    self.comment(0, format_args!("it goes to {} ({})", upstream.name, upstream.url()));
-                }
-                self.route = found;
-                self.policy(0, &route.policy);
-                self.route = None;
-            }
-            _ => {
-                self.comment(0, format_args!("{}: no route matches", given.join(", ")));
-                self.policy(0, &config.policy);
-            }
+        let matches = |(_, route): &(usize, &Route)| route.matches(path, agent.as_deref(), model.as_deref());
+        let Some((i, route)) = config.routes.iter().enumerate().find(matches) else {
+            self.comment(0, format_args!("{}: no route matches", given.join(", ")));
+            return self.policy(0, &config.policy);
+        };
+        let origin = self.loaded.origins.of(&format!("routes[{i}]"));
+        self.comment(0, format_args!("{}: routes[{i}] ({origin}) matches", given.join(", ")));
+        if let Some(upstream) = &route.upstream {
+            self.comment(0, format_args!("it goes to {} ({})", upstream.name, upstream.url()));
         }
+        self.route = Some(i);
+        self.policy(0, &route.policy);
+        self.route = None;
     }
 
     fn policy(&mut self, depth: usize, policy: &Policy) {

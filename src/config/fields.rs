@@ -63,7 +63,7 @@ impl Reading<'_> {
         self.noted(
             path,
             origin,
-            parse(&text).map_err(|wanted| if literal { format!("{wanted}, not `{}`", found.escape_debug()).into() } else { wanted }),
+            parse(&text).map_err(|wanted| if literal { format!("{wanted}; found `{}`", found.escape_debug()).into() } else { wanted }),
         )
     }
 

@@ -47,7 +47,7 @@ pub struct Loaded {
 pub fn load(file: Option<&Path>, flags: &Flags, environment: &Environment) -> Result<Loaded, Errors> {
     let file = file.map(Path::to_owned).or_else(|| environment.of(environment::FILE).map(PathBuf::from));
     let Some(file) = file else { return read(b"", None, flags, environment) };
-    match content(&file) {
+    match content(&file, tree::LARGEST) {
         Ok(content) => read(&content, Some(&file), flags, environment),
         Err(error) => {
             let problem = Problem { origin: Origin::Default, path: String::new(), message: format!("cannot be read: {error}") };
@@ -77,9 +77,9 @@ pub fn read(content: &[u8], file: Option<&Path>, flags: &Flags, environment: &En
     }
 }
 
-/// The file, or its beginning if it is larger than any config: what is read of it tells that apart.
-fn content(file: &Path) -> io::Result<Vec<u8>> {
-    let most = u64::try_from(tree::LARGEST).unwrap_or(u64::MAX).saturating_add(1);
+/// The file, or of one that is larger than it may be one byte more than that: enough to tell.
+pub(super) fn content(file: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let most = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
     let mut content = Vec::new();
     File::open(file)?.take(most).read_to_end(&mut content)?;
     Ok(content)

@@ -11,7 +11,7 @@ use super::{
     errors::Origin,
     fields::{Fields, Reading, Wanted},
     tree::{Node, Value},
-    upstreams::Url,
+    upstreams::{Url, UrlError},
     values,
 };
 use crate::secret::Secret;
@@ -35,13 +35,23 @@ pub(super) const ATTEMPT_SPANS: [(&str, AttemptSpans); 2] = [("always", AttemptS
 /// Where a collector listens for spans. <https://opentelemetry.io/docs/specs/otlp/#otlphttp-request>
 const TRACES_PATH: &str = "/v1/traces";
 
+/// Variables that change how spans leave, the values that ask for what happens anyway, and nothing of it here.
+const NOT_HONOURED: [(&str, &[&str]); 7] = [
+    ("OTEL_TRACES_EXPORTER", &["otlp", "none"]),
+    ("OTEL_TRACES_SAMPLER", &["parentbased_always_on"]),
+    ("OTEL_EXPORTER_OTLP_COMPRESSION", &["none"]),
+    ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", &["none"]),
+    ("OTEL_EXPORTER_OTLP_CERTIFICATE", &[]),
+    ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", &[]),
+    ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", &[]),
+];
+
 /// What the variables of OpenTelemetry begin with.
 const OPENTELEMETRY: &str = "OTEL_";
 
 /// `telemetry`.
 pub(super) fn telemetry(mut fields: Fields<'_, '_>) -> Telemetry {
-    let mut telemetry = Telemetry::default();
-    telemetry.otlp = otlp(&mut fields);
+    let mut telemetry = Telemetry { otlp: otlp(&mut fields), ..Telemetry::default() };
     fields.set("sample", &mut telemetry.sample, values::number(0.0..=1.0));
     fields.section("log", |mut fields| {
         fields.set("level", &mut telemetry.log_level, values::one_of(&LEVELS));
@@ -55,6 +65,9 @@ pub(super) fn telemetry(mut fields: Fields<'_, '_>) -> Telemetry {
     fields.later("capture_content", &["false"]);
     fields.later("semconv", &["1.41"]);
     fields.later("prices", &[]);
+    if telemetry.otlp.is_some() {
+        warn_of_what_is_not_honoured(fields.reading);
+    }
     fields.finish();
     telemetry
 }
@@ -82,6 +95,14 @@ pub(super) fn resource(reading: &mut Reading<'_>) -> Vec<(String, String)> {
         set("service.name", name.to_owned());
     }
     resource
+}
+
+fn warn_of_what_is_not_honoured(reading: &mut Reading<'_>) {
+    for (name, harmless) in NOT_HONOURED {
+        if reading.environment.of(name).is_some_and(|value| !harmless.contains(&value)) {
+            reading.warnings.push(format!("{name} is left out: this version does not know it"));
+        }
+    }
 }
 
 fn otlp(fields: &mut Fields<'_, '_>) -> Option<Otlp> {
@@ -117,7 +138,7 @@ fn is_of_opentelemetry(origin: &Origin) -> bool {
 fn endpoint(reading: &mut Reading<'_>, path: &str, node: Node) -> Option<String> {
     let is_whole = node.origin == Origin::Environment(TRACES_ENDPOINT.to_owned());
     reading.parsed_in_secret(path, node, |text| {
-        let mut url = Url::parse(text).map_err(|error| error.wanted())?;
+        let mut url = Url::parse(text).map_err(UrlError::wanted)?;
         if !is_whole && !url.path.ends_with(TRACES_PATH) {
             url.path.push_str(TRACES_PATH);
         } else if url.path.is_empty() {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::errors::{Origin, Problem};
 
@@ -63,7 +63,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Node, Vec<Problem>), Problem> {
     let text = text_of(bytes)?;
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| problem(error.marker().line(), "", format!("not valid YAML: {}", error.info())))?;
+        let (event, span) = event.map_err(|error| not_yaml(&error, text))?;
         builder.take(event, span)?;
     }
     Ok((builder.root.unwrap_or_else(Node::empty), builder.problems))
@@ -81,6 +81,13 @@ fn text_of(bytes: &[u8]) -> Result<&str, Problem> {
     }
     let text = str::from_utf8(bytes).map_err(|error| problem(line_of(error.valid_up_to()), "", "is not UTF-8".to_owned()))?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+fn not_yaml(error: &ScanError, text: &str) -> Problem {
+    let line = error.marker().line();
+    let here = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    let hint = if here.contains("${") { "; within `{}` and `[]` a `${VAR}` wants quotes" } else { "" };
+    problem(line, "", format!("not valid YAML: {}{hint}", error.info()))
 }
 
 fn problem(line: usize, path: &str, message: String) -> Problem {
@@ -222,9 +229,9 @@ impl Builder {
         let mut path = String::new();
         for open in &self.open {
             match &open.kind {
-                Kind::List(nodes) => path.push_str(&format!("[{}]", nodes.len())),
+                Kind::List(nodes) => path.extend(["[", &nodes.len().to_string(), "]"]),
                 Kind::Map { key: Some(key), .. } if path.is_empty() => path.push_str(&key.text),
-                Kind::Map { key: Some(key), .. } => path.push_str(&format!(".{}", key.text)),
+                Kind::Map { key: Some(key), .. } => path.extend([".", &key.text]),
                 Kind::Map { key: None, .. } => {}
             }
         }
@@ -301,9 +308,9 @@ mod tests {
             text + &format!("a{i}: &a{i} [{}]\n", format!("*a{},", i - 1).repeat(8))
         });
         for (text, expected) in [
-            ("[".repeat(LARGEST), "nested deeper"),
+            ("[".repeat(LARGEST), "recursion limit exceeded"),
             ("- ".repeat(LARGEST / 2), "nested deeper"),
-            ("{a: ".repeat(LARGEST / 4), "nested deeper"),
+            ("{a: ".repeat(LARGEST / 4), "recursion limit exceeded"),
             ("? ".repeat(LARGEST / 2), "a key must be"),
             (bomb, "aliases unfold to too much"),
             ("a".repeat(LARGEST + 1), "is larger than 1 MiB"),
