@@ -7,6 +7,7 @@ pub mod config;
 pub mod downstream;
 pub mod drain;
 pub mod proxy;
+pub mod demo;
 pub mod secret;
 pub mod server;
 pub mod telemetry;

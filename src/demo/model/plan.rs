@@ -1,0 +1,273 @@
+//! From an answer and its step to the acts that put it on the wire: what is written, where it pauses, how it ends. Pure.
+//!
+//! A model's wait for its first token is halved by the head: half before it, half after what comes before the first content.
+
+use std::{ops::Range, time::Duration};
+
+use super::{
+    answer::{Answer, Body, Event, Request, Speech},
+    errors,
+    tempo::Tempo,
+};
+use crate::demo::script::{Chunked, Cut, CutAt, How, StallAt, Step, Wait};
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// One thing that is done to the socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Act {
+    Send(Bytes),
+    /// The bytes of the pattern in that range.
+    Pattern {
+        range: Range<u64>,
+        chunked: bool,
+    },
+    Pause(Duration),
+    /// Silence, but for these bytes every so often.
+    Stall(Wait, Option<(Duration, Bytes)>),
+    /// The last one.
+    End(Finish),
+}
+
+/// What becomes of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Finish {
+    Keep,
+    Close,
+    Cut(How),
+}
+
+/// How the end of the body is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    Chunks,
+    Length(u64),
+    Close,
+    /// There is no body.
+    Nothing,
+}
+
+/// The acts of an answer.
+pub(super) fn plan(request: &Request<'_>, answer: Answer) -> Vec<Act> {
+    let step = request.step;
+    if let Some(garbage) = &step.garbage {
+        return vec![Act::Send(latin(garbage)), Act::End(Finish::Close)];
+    }
+    let cut_at = |at: CutAt| step.cut.as_ref().filter(|cut| cut.at == at).map(|cut| cut.how);
+    if let Some(how) = cut_at(CutAt::Request) {
+        return vec![Act::End(Finish::Cut(how))];
+    }
+    let mut acts = Vec::new();
+    if let Some(stall) = step.stall.as_ref().filter(|stall| stall.at == StallAt::Head) {
+        acts.push(Act::Stall(stall.wait, None));
+    }
+    let tempo = Tempo::of(request, answer.talk);
+    acts.push(Act::Pause(if matches!(answer.body, Body::Events(_)) { tempo.before_head() } else { tempo.in_all() }));
+    let Answer { status, headers, body, talk } = answer;
+    let bodyless = request.head.method == "HEAD" || matches!(status, 204 | 304);
+    let body = with_error(body, step, talk.map(|talk| talk.speech));
+    let framing = framing(&body, step, bodyless);
+    let head = head((status, &headers), framing, request);
+    if let Some(how) = cut_at(CutAt::Head) {
+        acts.extend([Act::Send(head.slice(..head.len() / 2)), Act::End(Finish::Cut(how))]);
+        return acts;
+    }
+    acts.push(Act::Send(head));
+    let mut writing = Writing { acts, step, framing, tempo };
+    match body {
+        _ if bodyless => writing.end(None),
+        Body::Pattern { length, .. } => writing.pattern(length),
+        Body::Whole(bytes) => writing.whole(&bytes),
+        Body::Events(events) => writing.events(events, |after| after),
+    }
+    writing.acts
+}
+
+/// The error event that the step puts into a stream, and then nothing.
+fn with_error(body: Body, step: &Step, speech: Option<Speech>) -> Body {
+    match (body, &step.error_event, speech) {
+        (Body::Events(mut events), Some(error), Some(speech)) => {
+            events.truncate(error.after);
+            events.push(errors::event(speech, error));
+            Body::Events(events)
+        }
+        (body, ..) => body,
+    }
+}
+
+fn framing(body: &Body, step: &Step, bodyless: bool) -> Framing {
+    let (length, streamed) = match body {
+        Body::Whole(bytes) => (u64::try_from(bytes.len()).unwrap_or(u64::MAX), false),
+        Body::Events(events) => (events.iter().map(|event| u64::try_from(event.bytes.len()).unwrap_or(u64::MAX)).sum(), true),
+        Body::Pattern { length, chunked } => (*length, *chunked),
+    };
+    match step.chunked {
+        _ if bodyless && streamed => Framing::Nothing,
+        Some(Chunked::Close) => Framing::Close,
+        Some(Chunked::Yes) if !bodyless => Framing::Chunks,
+        None if streamed => Framing::Chunks,
+        _ => Framing::Length(length),
+    }
+}
+
+/// Status line and headers, all that is sent before the body.
+fn head((status, headers): (u16, &[(String, String)]), framing: Framing, request: &Request<'_>) -> Bytes {
+    let step = request.step;
+    let mut head = BytesMut::new();
+    head.put(latin(step.before.as_deref().unwrap_or_default()));
+    let version = if framing == Framing::Close { "HTTP/1.0" } else { "HTTP/1.1" };
+    let phrase = step.reason.as_deref().unwrap_or_else(|| phrase(status));
+    let mut line = |text: &str| {
+        head.put(latin(text));
+        head.put_slice(b"\r\n");
+    };
+    line(&format!("{version} {status} {phrase}"));
+    for (name, value) in headers {
+        line(&format!("{name}: {value}"));
+    }
+    let said = |name: &str| headers.iter().any(|(have, _)| have.eq_ignore_ascii_case(name));
+    let framed = said("content-length") || said("transfer-encoding");
+    match framing {
+        Framing::Chunks if !framed => line("transfer-encoding: chunked"),
+        Framing::Length(length) if !framed && status != 204 && status != 304 => line(&format!("content-length: {length}")),
+        _ => {}
+    }
+    if !said("date") {
+        line(&format!("date: {}", httpdate::fmt_http_date(std::time::SystemTime::now())));
+    }
+    let closing = !request.head.keeps_alive() && framing != Framing::Close;
+    if closing && !said("connection") {
+        line("connection: close");
+    }
+    line("");
+    head.freeze()
+}
+
+/// A body as it is being planned.
+struct Writing<'a> {
+    acts: Vec<Act>,
+    step: &'a Step,
+    framing: Framing,
+    tempo: Tempo,
+}
+
+impl Writing<'_> {
+    fn cut(&self) -> Option<&Cut> {
+        self.step.cut.as_ref().filter(|cut| cut.at == CutAt::Mid)
+    }
+
+    fn pattern(&mut self, length: u64) {
+        let cut = self.cut().map(|cut| (cut.how, cut.bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(length / 2)));
+        let sent = cut.map_or(length, |(_, bytes)| bytes.min(length));
+        let middle = if self.step.stall.as_ref().is_some_and(|stall| stall.at == StallAt::Mid) { length / 2 } else { 0 };
+        for (index, range) in [0..middle.min(sent), middle.min(sent)..sent].into_iter().enumerate() {
+            self.stall(index, 0, |_| 1);
+            self.acts.push(Act::Pattern { range, chunked: self.framing == Framing::Chunks });
+        }
+        self.end(cut.map(|(how, _)| how));
+    }
+
+    /// A whole reply, in two halves if something may happen in its middle.
+    fn whole(&mut self, bytes: &Bytes) {
+        let middle = if self.step.stall.is_some() || self.step.bad_chunk.is_some() || self.cut().is_some() { bytes.len() / 2 } else { 0 };
+        let halves = [bytes.slice(..middle), bytes.slice(middle..)].map(|bytes| Event { bytes, content: false });
+        self.events(halves.to_vec(), |_| 1);
+    }
+
+    /// Events, with the faults in their places; `place` says where "after so many" is.
+    fn events(&mut self, events: Vec<Event>, place: impl Fn(usize) -> usize) {
+        let first_content = events.iter().position(|event| event.content).unwrap_or(0);
+        let mut written = 0;
+        for (index, event) in events.into_iter().enumerate() {
+            self.stall(index, first_content, &place);
+            if let Some(bad) = self.step.bad_chunk.as_ref().filter(|bad| place(bad.after) == index) {
+                let line = latin(&format!("{}\r\n", bad.line));
+                return self.acts.extend([Act::Send(line), Act::Send(event.bytes), Act::End(Finish::Cut(How::Fin))]);
+            }
+            let cut = self.cut().and_then(|cut| Some((cut.how, cut_here(cut, (index, place(cut.after)), written, &event.bytes)?)));
+            if let Some((how, part)) = cut {
+                self.part(&part, event.bytes.len(), how);
+                return self.end(Some(how));
+            }
+            if event.content {
+                self.acts.push(Act::Pause(if index == first_content { self.tempo.after_head() } else { self.tempo.gap() }));
+            }
+            written += event.bytes.len();
+            let chunked = self.framing == Framing::Chunks;
+            self.acts.push(Act::Send(if chunked { chunk(event.bytes.len(), &event.bytes, true) } else { event.bytes }));
+        }
+        // A cut after more events than there are strikes at the end: all is said but that this was all.
+        self.end(self.cut().map(|cut| cut.how));
+    }
+
+    /// What is still sent of the event that a cut strikes in. Its chunk's size is told in full, unless it is to end clean.
+    fn part(&mut self, part: &Bytes, whole: usize, how: How) {
+        let clean = how == How::Clean;
+        let chunked = self.framing == Framing::Chunks;
+        self.acts.push(Act::Send(if chunked { chunk(if clean { part.len() } else { whole }, part, clean) } else { part.clone() }));
+    }
+
+    fn stall(&mut self, index: usize, first_content: usize, place: impl Fn(usize) -> usize) {
+        let Some(stall) = &self.step.stall else { return };
+        let here = match stall.at {
+            StallAt::FirstToken => index == first_content,
+            StallAt::Mid => index == place(stall.after),
+            StallAt::Connect | StallAt::Head => false,
+        };
+        if here {
+            let comment = Bytes::from_static(b": keep-alive\n\n");
+            let sign = if self.framing == Framing::Chunks { chunk(comment.len(), &comment, true) } else { comment };
+            self.acts.push(Act::Stall(stall.wait, stall.heartbeat.map(|pause| (pause, sign))));
+        }
+    }
+
+    fn end(&mut self, cut: Option<How>) {
+        let chunked = self.framing == Framing::Chunks;
+        if chunked && cut.is_none_or(|how| how == How::Clean) {
+            self.acts.push(Act::Send(Bytes::from_static(b"0\r\n\r\n")));
+        }
+        self.acts.push(Act::End(match cut {
+            // Short of its length a reply can end by the end of its connection alone.
+            Some(How::Clean) if !chunked => Finish::Cut(How::Fin),
+            Some(how) => Finish::Cut(how),
+            None if self.framing == Framing::Close => Finish::Close,
+            None => Finish::Keep,
+        }));
+    }
+}
+
+/// What is still sent of an event that the cut strikes in; `None` if it does not.
+fn cut_here(cut: &Cut, (index, place): (usize, usize), written: usize, event: &Bytes) -> Option<Bytes> {
+    match cut.bytes {
+        Some(bytes) => (bytes < written + event.len()).then(|| event.slice(..bytes.saturating_sub(written))),
+        None => (index == place).then(Bytes::new),
+    }
+}
+
+fn chunk(size: usize, data: &[u8], ended: bool) -> Bytes {
+    if data.is_empty() {
+        return Bytes::new();
+    }
+    let mut chunk = BytesMut::from(format!("{size:x}\r\n").as_bytes());
+    chunk.put_slice(data);
+    if ended {
+        chunk.put_slice(b"\r\n");
+    }
+    chunk.freeze()
+}
+
+/// A text as bytes: a character up to U+00FF is that byte, another its UTF-8.
+fn latin(text: &str) -> Bytes {
+    let mut bytes = Vec::with_capacity(text.len());
+    for character in text.chars() {
+        match u8::try_from(character) {
+            Ok(byte) => bytes.push(byte),
+            Err(_) => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    Bytes::from(bytes)
+}
+
+fn phrase(status: u16) -> &'static str {
+    let known = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    known.unwrap_or(if status == 529 { "Overloaded" } else { "Status" })
+}
