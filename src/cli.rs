@@ -119,7 +119,11 @@ impl Cli {
                     Err(code) => return Ok(code),
                 };
                 let runtime = runtime()?;
-                if verb.command.is_empty() { runtime.block_on(run::serve(loaded)) } else { runtime.block_on(around::serve(loaded, &environment, &verb.command)) }
+                if verb.command.is_empty() {
+                    runtime.block_on(run::serve(loaded))
+                } else {
+                    runtime.block_on(around::serve(loaded, &environment, &verb.command))
+                }
             }
             Verb::Check(verb) => {
                 let loaded = match run::load(verb.shared.config.as_deref(), &verb.shared.flags(), &environment) {

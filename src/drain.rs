@@ -152,7 +152,10 @@ mod tests {
     #[tokio::test]
     async fn a_drain_only_goes_forward_and_wakes_who_waits() {
         let (drainer, drain) = channel();
-        let waiting = { let drain = drain.clone(); async move { drain.reached(Stage::Draining).await } };
+        let waiting = {
+            let drain = drain.clone();
+            async move { drain.reached(Stage::Draining).await }
+        };
         drainer.advance(Stage::Cutting);
         drainer.advance(Stage::Draining);
         waiting.await;

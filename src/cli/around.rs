@@ -1,12 +1,24 @@
 //! `run -- COMMAND`: the proxy around a program, which finds it through the variables that SDKs read.
 
-use std::{ffi::OsString, net::SocketAddr, os::unix::process::ExitStatusExt, process::{ExitCode, ExitStatus}};
+use std::{
+    ffi::OsString,
+    net::SocketAddr,
+    os::unix::process::ExitStatusExt,
+    process::{ExitCode, ExitStatus},
+};
 
 use anyhow::Context as _;
-use tokio::{process::{Child, Command}, signal::unix::SignalKind};
+use tokio::{
+    process::{Child, Command},
+    signal::unix::SignalKind,
+};
 
 use super::run::{self, Signals, say};
-use crate::{config::{Environment, Loaded, LogLevel}, server::StartError, telemetry::names::Outcome};
+use crate::{
+    config::{Environment, Loaded, LogLevel},
+    server::StartError,
+    telemetry::names::Outcome,
+};
 
 /// Starts the program, ends with it, and says what went wrong on the way.
 pub(super) async fn serve(mut loaded: Loaded, environment: &Environment, command: &[OsString]) -> anyhow::Result<ExitCode> {

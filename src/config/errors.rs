@@ -35,6 +35,11 @@ impl fmt::Display for Origin {
 pub struct Origins(BTreeMap<String, Origin>);
 
 impl Origins {
+    /// Whether nobody set this value.
+    pub fn is_default(&self, path: &str) -> bool {
+        matches!(self.of(path), Origin::Default)
+    }
+
     /// Of the value at this key path.
     pub fn of(&self, path: &str) -> &Origin {
         self.0.get(path).unwrap_or(&Origin::Default)

@@ -19,7 +19,10 @@ use self::socket::{AgentSocket, Patience};
 use crate::{
     drain::{Drain, Stage, Tracker},
     proxy::Peer,
-    telemetry::{Telemetry, names::{Reason, Side}},
+    telemetry::{
+        Telemetry,
+        names::{Reason, Side},
+    },
 };
 
 /// Connections that the kernel keeps until they are accepted.
@@ -95,14 +98,18 @@ where
 
 /// Whether an accept failed for the connection's sake alone, and the next may do better at once.
 fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused | io::ErrorKind::Interrupted)
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused | io::ErrorKind::Interrupted
+    )
 }
 
 async fn connection<S, F, B>(stream: TcpStream, place: OwnedSemaphorePermit, gate: Gate, serve: S)
 where
-    S: Fn(Request<Incoming>, Arc<Peer>) -> F,
-    F: Future<Output = Response<B>>,
-    B: Body + 'static,
+    S: Fn(Request<Incoming>, Arc<Peer>) -> F + Send,
+    F: Future<Output = Response<B>> + Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let _gauge = gate.telemetry.connection(Side::Downstream);
@@ -110,8 +117,9 @@ where
     let _ = stream.set_nodelay(true);
     let peer = Arc::new(Peer::default());
     let socket = AgentSocket::new(stream, Arc::clone(&peer), Patience::new(gate.reader));
-    let service = service_fn(|request| {
-        let answer = serve(request, Arc::clone(&peer));
+    let asking = Arc::clone(&peer);
+    let service = service_fn(move |request| {
+        let answer = serve(request, Arc::clone(&asking));
         async move { Ok::<_, std::convert::Infallible>(answer.await) }
     });
     let mut builder = http1::Builder::new();

@@ -1,6 +1,10 @@
 //! One exchange under way: what is learnt about it, and the promise that it is reported exactly once, whatever ends it.
 
-use std::{future::Future, sync::Arc, time::{Duration, SystemTime}};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use http::request;
 use tokio::time::Instant;
@@ -36,7 +40,8 @@ impl Exchange {
         peer.begin();
         let path = head.uri.path();
         let path = if path.len() > PATH_MAX { path.get(..path.floor_char_boundary(PATH_MAX)).unwrap_or_default() } else { path };
-        let record = Record::begin(TraceContext::from_headers(&head.headers), Instant::now(), SystemTime::now(), head.method.clone(), path.to_owned());
+        let record =
+            Record::begin(TraceContext::from_headers(&head.headers), Instant::now(), SystemTime::now(), head.method.clone(), path.to_owned());
         Self { record: Some(Box::new(record)), telemetry: telemetry.clone(), drain: drain.clone(), peer, in_flight: None, waited: Duration::ZERO }
     }
 
@@ -57,7 +62,7 @@ impl Exchange {
 
     /// Counts it as in flight at this upstream until it ends.
     pub fn admit(&mut self, upstream: &Upstream) {
-        self.in_flight = Some(self.telemetry.in_flight(&upstream.name));
+        self.in_flight = self.telemetry.in_flight(&upstream.name);
         let record = self.record();
         record.upstream = Some(Arc::clone(&upstream.name));
         record.provider = Some(Arc::clone(&upstream.provider));

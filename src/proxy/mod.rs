@@ -21,7 +21,6 @@ pub use origin::check_origin;
 pub use peer::{Peer, Turn};
 pub use relay::{Broken, Relayed};
 
-
 use self::{
     exchange::Exchange,
     refusal::Refusal,
@@ -34,10 +33,7 @@ use crate::{
     body::Ledger,
     config::{Config, Policy},
     drain::{Drain, Stage},
-    telemetry::{
-        Telemetry,
-        names::Reason,
-    },
+    telemetry::{Telemetry, names::Reason},
     upstream::{AgentLimit, Destination, Destinations},
     wire::{Call, Dialect},
 };
@@ -153,7 +149,13 @@ impl Proxy {
         let attempts = exchange.record().attempts.len();
         let downward = Downward { carry: &way.policy.carry, mark: &self.mark, exchange: name.to_header(), attempts, spent: sent.spent };
         let head = rewrite::reply_head(&mut sent.answer.head, &downward);
-        let course = Course { policy: &way.policy, dialect: way.dialect, agent: way.agent, end: sent.deadlines.next(), close_delimited: way.version < Version::HTTP_11 };
+        let course = Course {
+            policy: &way.policy,
+            dialect: way.dialect,
+            agent: way.agent,
+            end: sent.deadlines.next(),
+            close_delimited: way.version < Version::HTTP_11,
+        };
         Response::from_parts(head, Relayed::Reply(Box::new(Relay::new(sent.answer, exchange, &course))))
     }
 

@@ -141,5 +141,4 @@ impl Answer {
     fn held_bytes(&self) -> usize {
         self.held.iter().map(Bytes::len).sum()
     }
-
 }

@@ -17,7 +17,7 @@ use crate::{
 
 /// A request's body, ready to be sent.
 #[derive(Debug)]
-pub enum Received {
+pub(super) enum Received {
     /// Held; can be sent as often as need be. The bytes stay reserved until the exchange no longer needs them.
     Whole(Bytes, Reservation),
     /// Passed on as it comes, once.
@@ -26,13 +26,13 @@ pub enum Received {
 
 impl Received {
     /// Whether it can be sent again.
-    pub fn is_replayable(&self) -> bool {
+    pub(super) fn is_replayable(&self) -> bool {
         matches!(self, Self::Whole(..))
     }
 }
 
 /// Reads what has to be held, and the call in it.
-pub async fn receive(
+pub(super) async fn receive(
     exchange: &mut Exchange,
     (head, mut body): (&request::Parts, Incoming),
     target: &Target,
@@ -77,7 +77,7 @@ fn is_plain(head: &request::Parts) -> bool {
 }
 
 /// The answer to a body over `server.body_limit`.
-pub fn too_large(limit: u64) -> Refusal {
+pub(super) fn too_large(limit: u64) -> Refusal {
     Refusal::new(Reason::BodyTooLarge, format!("The request's body is larger than {limit} bytes (server.body_limit)"))
 }
 
@@ -87,4 +87,3 @@ fn broken(error: &ReadError) -> Refusal {
         ReadError::Broken(_) => Refusal::new(Reason::Framing, "The request's body broke off, or its framing is not valid HTTP"),
     }
 }
-

@@ -13,7 +13,7 @@ use crate::{
 
 /// An answer of our own.
 #[derive(Debug)]
-pub struct Refusal {
+pub(super) struct Refusal {
     /// Why.
     pub reason: Reason,
     /// For the person who reads the traceback. One or two sentences that end without a full stop's need of context.
@@ -61,17 +61,23 @@ fn rule(reason: Reason) -> Rule {
 
 impl Refusal {
     /// A refusal with its message.
-    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+    pub(super) fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), clock: None, retry_after: None }
     }
 
     /// Pillion is being stopped.
-    pub fn draining() -> Self {
-        Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Reason::Draining, "Pillion is shutting down and could not finish this request within its grace period (server.grace). Try again") }
+    pub(super) fn draining() -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Self::new(
+                Reason::Draining,
+                "Pillion is shutting down and could not finish this request within its grace period (server.grace). Try again",
+            )
+        }
     }
 
     /// An attempt failed and is not repeated. `attempts` were made, of which this was the last.
-    pub fn failed(failure: &Failure, upstream: &str, attempts: usize, limit: Option<Duration>, elapsed: Duration) -> Self {
+    pub(super) fn failed(failure: &Failure, upstream: &str, attempts: usize, limit: Option<Duration>, elapsed: Duration) -> Self {
         let message = match failure.clock {
             Some(clock) => timed_out(clock, &failure.detail, limit, attempts),
             None => {
@@ -84,17 +90,17 @@ impl Refusal {
     }
 
     /// A clock fired while an opened stream was still held.
-    pub fn timed_out(clock: Clock, detail: &str, limit: Option<Duration>, attempts: usize) -> Self {
+    pub(super) fn timed_out(clock: Clock, detail: &str, limit: Option<Duration>, attempts: usize) -> Self {
         Self { clock: Some(clock), ..Self::new(Reason::of_clock(clock), timed_out(clock, detail, limit, attempts)) }
     }
 
     /// How an exchange that ends so is counted.
-    pub fn outcome(&self) -> Outcome {
+    pub(super) fn outcome(&self) -> Outcome {
         rule(self.reason).outcome
     }
 
     /// The answer, in the dialect's own error shape.
-    pub fn answer(&self, dialect: Option<Dialect>, exchange: &str) -> Response<Bytes> {
+    pub(super) fn answer(&self, dialect: Option<Dialect>, exchange: &str) -> Response<Bytes> {
         let rule = rule(self.reason);
         let shape = ErrorShape { status: rule.status.as_u16(), code: self.reason.as_str(), message: &self.message, exchange };
         let (content_type, body) = wire::error_body(dialect, &shape);

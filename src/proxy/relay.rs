@@ -101,11 +101,7 @@ impl Relay {
         let now = Instant::now();
         let timeouts = &course.policy.timeouts;
         let is_stream = answer.reading.as_ref().is_none_or(Reading::is_stream);
-        let (gap, end) = if is_stream {
-            (timeouts.idle, timeouts.stream_total.map(|total| (now + total, Clock::Total)))
-        } else {
-            (None, course.end)
-        };
+        let (gap, end) = if is_stream { (timeouts.idle, timeouts.stream_total.map(|total| (now + total, Clock::Total))) } else { (None, course.end) };
         let agent_gap = course.agent.filter(|agent| agent.per_read).map(|agent| (agent.less_margin(), Clock::Agent));
         let gap = gap.map(|gap| (gap, Clock::Idle)).into_iter().chain(agent_gap).min_by_key(|(gap, _)| *gap);
         let mut relay = Self {
@@ -222,11 +218,18 @@ impl Relay {
         let gap = self.clocks.gap.map(|(gap, _)| gap).unwrap_or_default();
         let message = match reason {
             Reason::StreamCut => "The upstream ended this stream before it was complete; what came before is not the whole answer".to_owned(),
-            Reason::TimeoutIdle => format!("The upstream sent nothing for {gap:?} (timeouts.idle) in the middle of this stream; what came before is not the whole answer"),
-            Reason::TimeoutAgent => format!("The upstream sent nothing for {gap:?} (the agent's own timeout, less a margin) in the middle of this stream; raise the timeout of the agent's client"),
+            Reason::TimeoutIdle => format!(
+                "The upstream sent nothing for {gap:?} (timeouts.idle) in the middle of this stream; what came before is not the whole answer"
+            ),
+            Reason::TimeoutAgent => format!(
+                "The upstream sent nothing for {gap:?} (the agent's own timeout, less a margin) in the middle of this stream; raise the timeout of the agent's client"
+            ),
             _ => "This stream took longer than timeouts.stream_total allows; what came before is not the whole answer".to_owned(),
         };
-        wire::error_event(dialect, &ErrorShape { status: 504, code: reason.as_str(), message: &message, exchange: name.as_ref().map_or("", |name| name.as_str()) })
+        wire::error_event(
+            dialect,
+            &ErrorShape { status: 504, code: reason.as_str(), message: &message, exchange: name.as_ref().map_or("", |name| name.as_str()) },
+        )
     }
 
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {

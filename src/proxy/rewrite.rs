@@ -1,11 +1,7 @@
 //! Step 4: the only place where a head changes. Everything else of a request and a reply goes on as it came: names in their spelling,
 //! values and repeats in their order.
 
-use http::{
-    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri,
-    header,
-    request, response,
-};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header, request, response};
 
 use crate::{
     body::Outgoing,
@@ -15,7 +11,7 @@ use crate::{
 
 /// A request's head as it goes up; the same for every attempt.
 #[derive(Debug)]
-pub struct Template {
+pub(super) struct Template {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -24,7 +20,7 @@ pub struct Template {
 
 /// What a request's head becomes on its way up.
 #[derive(Debug)]
-pub struct Upward<'a> {
+pub(super) struct Upward<'a> {
     /// The whole URI at the upstream.
     pub uri: Uri,
     /// The value of `host`.
@@ -41,7 +37,7 @@ pub struct Upward<'a> {
 
 impl Template {
     /// Rewrites a head that came from an agent.
-    pub fn new(mut head: request::Parts, upward: Upward<'_>) -> Self {
+    pub(super) fn new(mut head: request::Parts, upward: Upward<'_>) -> Self {
         let headers = request_headers(&head.headers, &upward);
         // Extensions carry the spelling of the header names; what else a listener puts there is not for an upstream.
         head.extensions.remove::<hyper::upgrade::OnUpgrade>();
@@ -49,7 +45,7 @@ impl Template {
     }
 
     /// One attempt's request.
-    pub fn request(&self, body: Outgoing) -> Request<Outgoing> {
+    pub(super) fn request(&self, body: Outgoing) -> Request<Outgoing> {
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
@@ -59,7 +55,7 @@ impl Template {
     }
 
     /// Puts our own `traceparent` in place of the agent's.
-    pub fn set_traceparent(&mut self, traceparent: HeaderValue) {
+    pub(super) fn set_traceparent(&mut self, traceparent: HeaderValue) {
         self.headers.insert("traceparent", traceparent);
     }
 }
@@ -91,7 +87,7 @@ fn via(mark: &str) -> HeaderValue {
 }
 
 /// Whether a request has been here before.
-pub fn has_passed(headers: &HeaderMap, mark: &str) -> bool {
+pub(super) fn has_passed(headers: &HeaderMap, mark: &str) -> bool {
     let ours = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.split(',').any(|hop| hop.split_whitespace().nth(1) == Some(mark)));
     headers.get_all(header::VIA).iter().any(ours)
 }
@@ -104,7 +100,8 @@ fn replace_credentials(headers: &mut HeaderMap, upward: &Upward<'_>) {
         Some(Dialect::Gemini) => (HeaderName::from_static("x-goog-api-key"), key.reveal().to_owned()),
         _ => (header::AUTHORIZATION, format!("Bearer {}", key.reveal())),
     };
-    let credentials = [header::AUTHORIZATION, HeaderName::from_static("x-api-key"), HeaderName::from_static("x-goog-api-key"), HeaderName::from_static("api-key")];
+    let credentials =
+        [header::AUTHORIZATION, HeaderName::from_static("x-api-key"), HeaderName::from_static("x-goog-api-key"), HeaderName::from_static("api-key")];
     let mut kept = HeaderMap::with_capacity(headers.len() + 1);
     for (other, value) in headers.iter().filter(|(other, _)| !credentials.contains(other)) {
         kept.append(other.clone(), value.clone());
@@ -118,7 +115,7 @@ fn replace_credentials(headers: &mut HeaderMap, upward: &Upward<'_>) {
 
 /// What Pillion adds to a reply's head.
 #[derive(Debug)]
-pub struct Downward<'a> {
+pub(super) struct Downward<'a> {
     /// Which exceptions are on.
     pub carry: &'a Carry,
     /// Our own mark in `via`.
@@ -132,7 +129,7 @@ pub struct Downward<'a> {
 }
 
 /// A reply's head as it goes down.
-pub fn reply_head(head: &mut response::Parts, downward: &Downward<'_>) -> response::Parts {
+pub(super) fn reply_head(head: &mut response::Parts, downward: &Downward<'_>) -> response::Parts {
     let named = named_by_connection(&head.headers);
     let framed_twice = head.headers.contains_key(header::TRANSFER_ENCODING);
     let mut to = HeaderMap::with_capacity(head.headers.len() + 4);
@@ -160,7 +157,7 @@ pub fn reply_head(head: &mut response::Parts, downward: &Downward<'_>) -> respon
 }
 
 /// `x-pillion-exchange` and `x-pillion-attempts`.
-pub fn mark_reply(headers: &mut HeaderMap, exchange: HeaderValue, attempts: usize) {
+pub(super) fn mark_reply(headers: &mut HeaderMap, exchange: HeaderValue, attempts: usize) {
     headers.append("x-pillion-exchange", exchange);
     headers.append("x-pillion-attempts", HeaderValue::from(attempts));
 }

@@ -8,7 +8,10 @@ use percent_encoding::percent_decode_str;
 use super::refusal::Refusal;
 use crate::{
     config::{Config, Upstream},
-    telemetry::{self, names::{AgentSource, Reason}},
+    telemetry::{
+        self,
+        names::{AgentSource, Reason},
+    },
     wire::Dialect,
 };
 
@@ -17,7 +20,7 @@ const TARGET_MAX: usize = 16 << 10;
 
 /// Where a request goes.
 #[derive(Debug)]
-pub struct Target {
+pub(super) struct Target {
     /// The calling agent, by its own word.
     pub agent: Option<Arc<str>>,
     /// How that is known.
@@ -34,16 +37,19 @@ pub struct Target {
 
 impl Target {
     /// What is asked of this upstream: its own path in front; a `/v1` at both ends is not doubled.
-    pub fn forward(&self, upstream: &Upstream) -> PathAndQuery {
+    pub(super) fn forward(&self, upstream: &Upstream) -> PathAndQuery {
         join(&upstream.path, &self.below)
     }
 }
 
 /// Finds it, or says why there is none.
-pub fn locate(config: &Config, head: &request::Parts) -> Result<Target, Refusal> {
+pub(super) fn locate(config: &Config, head: &request::Parts) -> Result<Target, Refusal> {
     let target = head.uri.path_and_query().map_or("", PathAndQuery::as_str);
     if target.len() > TARGET_MAX {
-        return Err(Refusal::new(Reason::UriTooLong, format!("The request's target is {} bytes long; at most {TARGET_MAX} are carried", target.len())));
+        return Err(Refusal::new(
+            Reason::UriTooLong,
+            format!("The request's target is {} bytes long; at most {TARGET_MAX} are carried", target.len()),
+        ));
     }
     let (named, rest) = split_agent(target);
     let (agent, agent_source) = identify(named.as_deref(), &head.headers);
@@ -62,7 +68,9 @@ fn no_route(path: &str) -> Refusal {
     let shown: String = path.chars().take(80).collect();
     Refusal::new(
         Reason::NoRoute,
-        format!("No upstream for the path {shown:?}. Use /v1/… (OpenAI, Anthropic), /v1beta/… (Gemini), /api/… (Ollama), or /NAME/… with the name of an upstream of the config"),
+        format!(
+            "No upstream for the path {shown:?}. Use /v1/… (OpenAI, Anthropic), /v1beta/… (Gemini), /api/… (Ollama), or /NAME/… with the name of an upstream of the config"
+        ),
     )
 }
 

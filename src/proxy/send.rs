@@ -28,7 +28,7 @@ use crate::{
 
 /// What is sent, where to, and under which policy.
 #[derive(Debug)]
-pub struct Sending<'a> {
+pub(super) struct Sending<'a> {
     /// The upstream.
     pub destination: &'a Destination,
     /// The head of every attempt.
@@ -49,7 +49,7 @@ pub struct Sending<'a> {
 
 /// What goes on to the agent.
 #[derive(Debug)]
-pub struct Sent {
+pub(super) struct Sent {
     /// The reply.
     pub answer: Answer,
     /// Whether it is a failure after which nobody shall try again.
@@ -76,7 +76,7 @@ enum Setback {
 }
 
 /// Attempts until there is something for the agent.
-pub async fn send(exchange: &mut Exchange, mut sending: Sending<'_>, received: Received) -> Result<Sent, Refusal> {
+pub(super) async fn send(exchange: &mut Exchange, mut sending: Sending<'_>, received: Received) -> Result<Sent, Refusal> {
     let retries = &sending.policy.retries;
     sending.destination.budget.deposit(retries, Instant::now());
     let replayable = received.is_replayable();
@@ -240,7 +240,8 @@ impl Sending<'_> {
     fn last(&self, exchange: &mut Exchange, setback: Setback, replayable: bool, deadlines: Deadlines) -> Result<Sent, Refusal> {
         match setback {
             Setback::Reply { answer, status, event, .. } => {
-                let spent = !event && replayable && self.policy.retries.attempts > 1 && (retryable_status(status) || says_retry(&answer.head.headers));
+                let spent =
+                    !event && replayable && self.policy.retries.attempts > 1 && (retryable_status(status) || says_retry(&answer.head.headers));
                 Ok(Sent { answer, spent, deadlines })
             }
             Setback::Failure(failure) => {

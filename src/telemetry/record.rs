@@ -1,6 +1,7 @@
 //! What is learnt about one exchange, kept plain until its end. Metrics, spans and the log line are all made from it, once.
 
 use std::{
+    borrow::Cow,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -9,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    names::{AgentSource, AttemptResult, Clock, Outcome, Reason},
+    names::{AgentSource, AttemptResult, Clock, ERROR_OTHER, Outcome, Reason},
     trace::TraceContext,
 };
 use crate::wire::{Call, Dialect, Reply};
@@ -85,6 +86,63 @@ pub struct Record {
     pub skipped: Option<&'static str>,
     /// Whether the upstream's own credentials replaced the agent's.
     pub credentials_replaced: bool,
+}
+
+/// Longest text kept of what traffic says, in bytes. A record that waits in a queue is of bounded size.
+pub(super) const TEXT_MAX: usize = 1 << 10;
+/// Most finish reasons kept.
+const FINISH_REASONS_MAX: usize = 64;
+/// What stands at the end of a text that was cut.
+const CUT_MARK: &str = "…";
+
+impl Record {
+    /// `error.type`: our reason or the status; `None` where nothing failed. The agent's own hang-up is no failure.
+    pub(super) fn error_type(&self) -> Option<Cow<'static, str>> {
+        self.outcome.failed().then(|| error_type(self.reason, self.status))
+    }
+
+    /// Our reason, where the answer was our own.
+    pub(super) fn refusal(&self) -> Option<Reason> {
+        let ours = matches!(self.outcome, Outcome::Refused | Outcome::Timeout | Outcome::UpstreamError);
+        self.reason.filter(|reason| ours && self.status.is_some() && *reason != Reason::StreamError)
+    }
+
+    /// Cuts every text that traffic chose down to [`TEXT_MAX`].
+    pub(super) fn bound(&mut self) {
+        bound(&mut self.path);
+        self.reply.finish_reasons.truncate(FINISH_REASONS_MAX);
+        let reply = [&mut self.reply.id, &mut self.reply.model, &mut self.call.model];
+        reply.into_iter().flatten().chain(&mut self.reply.finish_reasons).for_each(bound);
+        let error = self.reply.error.iter_mut().flat_map(|error| [&mut error.kind, &mut error.code]);
+        error.flatten().for_each(bound);
+    }
+}
+
+impl Attempt {
+    /// `error.type`; `None` where nothing failed.
+    pub(super) fn error_type(&self) -> Option<Cow<'static, str>> {
+        self.result.failed().then(|| match self.result {
+            AttemptResult::StreamError => Reason::StreamError.as_str().into(),
+            _ => error_type(self.reason, self.status),
+        })
+    }
+}
+
+/// Statuses beyond 4xx and 5xx are no errors of HTTP's vocabulary: a label made of them would have no bound.
+fn error_type(reason: Option<Reason>, status: Option<u16>) -> Cow<'static, str> {
+    match (reason, status) {
+        (Some(reason), _) => reason.as_str().into(),
+        (None, Some(status @ 400..=599)) => status.to_string().into(),
+        _ => ERROR_OTHER.into(),
+    }
+}
+
+fn bound(text: &mut String) {
+    if text.len() > TEXT_MAX {
+        text.truncate(text.floor_char_boundary(TEXT_MAX - CUT_MARK.len()));
+        text.push_str(CUT_MARK);
+        text.shrink_to_fit();
+    }
 }
 
 /// One attempt at the upstream.
@@ -182,5 +240,50 @@ impl Record {
             skipped: None,
             credentials_replaced: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Record, TEXT_MAX};
+    use crate::telemetry::{
+        fixture::record,
+        names::{Outcome, Reason},
+    };
+
+    fn ended(outcome: Outcome, reason: Option<Reason>, status: Option<u16>) -> Record {
+        Record { outcome, reason, status, ..record() }
+    }
+
+    #[test]
+    fn an_error_is_named_by_our_reason_else_by_its_status() {
+        let check = |record: Record, expected: Option<&str>| assert_eq!(record.error_type().as_deref(), expected);
+        check(ended(Outcome::Ok, None, Some(200)), None);
+        check(ended(Outcome::Cancelled, Some(Reason::TimeoutReader), None), None);
+        check(ended(Outcome::RateLimited, None, Some(429)), Some("429"));
+        check(ended(Outcome::Timeout, Some(Reason::TimeoutFirstToken), Some(504)), Some("timeout_first_token"));
+        check(ended(Outcome::UpstreamError, None, Some(777)), Some("_OTHER"));
+    }
+
+    #[test]
+    fn only_answers_of_our_own_are_refusals() {
+        let check = |record: Record, expected: Option<Reason>| assert_eq!(record.refusal(), expected);
+        check(ended(Outcome::Refused, Some(Reason::NoRoute), Some(404)), Some(Reason::NoRoute));
+        check(ended(Outcome::UpstreamError, Some(Reason::Dns), Some(502)), Some(Reason::Dns));
+        check(ended(Outcome::UpstreamError, Some(Reason::StreamError), Some(200)), None);
+        check(ended(Outcome::UpstreamError, None, Some(500)), None);
+        check(ended(Outcome::Cut, Some(Reason::TimeoutIdle), Some(200)), None);
+        check(ended(Outcome::Timeout, Some(Reason::TimeoutUpload), None), None);
+    }
+
+    #[test]
+    fn texts_of_any_length_are_cut_at_a_character() {
+        let mut long = record();
+        long.call.model = Some("é".repeat(1 << 20));
+        long.reply.finish_reasons = vec!["x".repeat(5000); 1000];
+        long.bound();
+        let model = long.call.model.unwrap();
+        assert!(model.len() <= TEXT_MAX && model.ends_with("é…"), "{}", model.len());
+        assert_eq!((long.reply.finish_reasons.len(), long.reply.finish_reasons[0].len()), (64, TEXT_MAX));
     }
 }

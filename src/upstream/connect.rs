@@ -176,7 +176,7 @@ enum Stream {
 
 /// A socket that keeps its [`Line`].
 #[derive(Debug)]
-pub struct Socket {
+pub(super) struct Socket {
     stream: Stream,
     line: Arc<Line>,
 }
@@ -264,14 +264,14 @@ impl Socket {
 
 /// Makes connections to one upstream. Cheap to clone.
 #[derive(Clone)]
-pub struct Connector {
+pub(super) struct Connector {
     upstream: Arc<config::Upstream>,
     tls: Arc<OnceLock<TlsConnector>>,
 }
 
 impl Connector {
     /// For this upstream. Roots are read when the first TLS connection is made.
-    pub fn new(upstream: Arc<config::Upstream>) -> Self {
+    pub(super) fn new(upstream: Arc<config::Upstream>) -> Self {
         Self { upstream, tls: Arc::new(OnceLock::new()) }
     }
 
@@ -304,7 +304,8 @@ impl Connector {
         let connector = match self.tls.get() {
             Some(connector) => connector.clone(),
             None => {
-                let config = roots::client_config(self.upstream.ca.as_deref()).map_err(|source| ConnectError::Roots { host: host.clone(), source })?;
+                let config =
+                    roots::client_config(self.upstream.ca.as_deref()).map_err(|source| ConnectError::Roots { host: host.clone(), source })?;
                 self.tls.get_or_init(|| TlsConnector::from(config)).clone()
             }
         };

@@ -1,14 +1,7 @@
 //! One upstream at run time: its pool of connections, its budget, and one attempt at it under the clocks.
 //! It never tries again by itself, and says of each failure whether that would be safe.
 
-use std::{
-    collections::BTreeMap,
-    error::Error as _,
-    io,
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, error::Error as _, io, pin::pin, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Request, Response, Uri, uri};
 use hyper::body::Incoming;
@@ -51,7 +44,8 @@ pub struct Destinations {
 impl Destinations {
     /// One for each upstream of the config.
     pub fn new(config: &config::Config, tracker: &Tracker) -> Self {
-        let upstreams = config.upstreams.values().chain(&config.only_upstream).chain(config.routes.iter().filter_map(|route| route.upstream.as_ref()));
+        let upstreams =
+            config.upstreams.values().chain(&config.only_upstream).chain(config.routes.iter().filter_map(|route| route.upstream.as_ref()));
         let by_name = upstreams.map(|upstream| (Arc::clone(&upstream.name), Arc::new(Destination::new(Arc::clone(upstream), tracker)))).collect();
         Self { by_name }
     }

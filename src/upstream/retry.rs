@@ -41,7 +41,8 @@ pub fn advice(status: u16, headers: &HeaderMap, error: Option<&ReplyError>, retr
 
 /// A quota that waiting does not refill: the account's, not the minute's.
 fn is_exhausted(error: &ReplyError) -> bool {
-    let says = |word: Option<&str>| matches!(word, Some("insufficient_quota" | "billing_hard_limit_reached" | "billing_not_active" | "quota_exceeded"));
+    let says =
+        |word: Option<&str>| matches!(word, Some("insufficient_quota" | "billing_hard_limit_reached" | "billing_not_active" | "quota_exceeded"));
     says(error.code.as_deref()) || says(error.kind.as_deref())
 }
 
@@ -53,14 +54,11 @@ pub fn stated_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         let only = values.next().filter(|_| values.next().is_none())?;
         only.to_str().ok().map(str::trim)
     };
-    text("retry-after-ms")
-        .and_then(milliseconds)
-        .or_else(|| text("retry-after").and_then(|value| retry_after(value, now)))
-        .or_else(|| {
-            let spent = |kind: &str| text(&format!("x-ratelimit-remaining-{kind}")) == Some("0");
-            let reset = |kind: &str| spent(kind).then(|| text(&format!("x-ratelimit-reset-{kind}"))).flatten().and_then(reset_after);
-            reset("requests").max(reset("tokens"))
-        })
+    text("retry-after-ms").and_then(milliseconds).or_else(|| text("retry-after").and_then(|value| retry_after(value, now))).or_else(|| {
+        let spent = |kind: &str| text(&format!("x-ratelimit-remaining-{kind}")) == Some("0");
+        let reset = |kind: &str| spent(kind).then(|| text(&format!("x-ratelimit-reset-{kind}"))).flatten().and_then(reset_after);
+        reset("requests").max(reset("tokens"))
+    })
 }
 
 fn milliseconds(text: &str) -> Option<Duration> {

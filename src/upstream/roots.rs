@@ -41,7 +41,7 @@ pub enum RootsError {
 }
 
 /// The TLS settings for an upstream: those of all, or with the roots of its own file alone.
-pub fn client_config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, RootsError> {
+pub(super) fn client_config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, RootsError> {
     static SHARED: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     match ca {
         Some(path) => Ok(build(read(path)?)),

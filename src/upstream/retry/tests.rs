@@ -47,7 +47,15 @@ fn dates_are_read_in_http_s_three_formats_and_a_past_one_is_no_wait() {
 fn a_spent_rate_limit_states_its_reset() {
     check(&[("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "1s")], Some(1.0));
     check(&[("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", "6m0s")], Some(360.0));
-    check(&[("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", "20ms"), ("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "2")], Some(2.0));
+    check(
+        &[
+            ("x-ratelimit-remaining-tokens", "0"),
+            ("x-ratelimit-reset-tokens", "20ms"),
+            ("x-ratelimit-remaining-requests", "0"),
+            ("x-ratelimit-reset-requests", "2"),
+        ],
+        Some(2.0),
+    );
     check(&[("x-ratelimit-remaining-tokens", "17"), ("x-ratelimit-reset-tokens", "6m0s")], None);
 }
 

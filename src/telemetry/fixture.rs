@@ -1,0 +1,86 @@
+//! Records for tests.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::{
+    names::{AgentSource, AttemptResult, Outcome},
+    record::{Attempt, ConnectPhases, Phase, Record, RetryCause},
+    trace::TraceContext,
+};
+use crate::wire::{Call, Dialect, Reply, Usage};
+
+/// A good streamed chat of the agent `planner` with `gpt-4o`, on the second attempt.
+pub(crate) fn record() -> Record {
+    let second =
+        Attempt { retry: Some(RetryCause { reason: "500", wait: Duration::from_millis(500) }), ..attempt(AttemptResult::Success, Some(200)) };
+    Record {
+        trace: TraceContext { trace_id: 0xabc, span_id: 0xdef, parent_id: None, flags: 1 },
+        started: Instant::now(),
+        started_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_268_800_123),
+        duration: Duration::from_millis(1240),
+        outcome: Outcome::Ok,
+        reason: None,
+        agent: Some("planner".into()),
+        agent_source: AgentSource::Explicit,
+        method: http::Method::POST,
+        path: "/v1/chat/completions".to_owned(),
+        dialect: Some(Dialect::OpenaiChat),
+        upstream: Some("openai".into()),
+        provider: Some("openai".into()),
+        server: Some(("api.openai.com".into(), 443)),
+        call: Call {
+            model: Some("gpt-4o".to_owned()),
+            stream: true,
+            max_tokens: Some(100),
+            temperature: Some(0.5),
+            prompt_characters: Some(3000),
+            prompt_messages: Some(3),
+            tools_declared: Some(2),
+            ..Call::default()
+        },
+        status: Some(200),
+        reply: Reply {
+            id: Some("chatcmpl-1".to_owned()),
+            model: Some("gpt-4o-2024-08-06".to_owned()),
+            finish_reasons: vec!["stop".to_owned()],
+            usage: Usage { input: Some(812), output: Some(95), cache_read: Some(512), ..Usage::default() },
+            error: None,
+        },
+        streamed: true,
+        attempts: vec![attempt(AttemptResult::ServerError, Some(500)), second],
+        budget_exhausted: false,
+        clock: None,
+        phase: Phase::Streaming,
+        first_byte: Some(Duration::from_millis(290)),
+        first_token: Some(Duration::from_millis(310)),
+        content_events: 93,
+        content_time: Duration::from_millis(930),
+        longest_gap: Duration::from_millis(40),
+        overhead: Duration::from_micros(180),
+        agent_timeout: Some(Duration::from_mins(1)),
+        sdk_retry_count: Some(0),
+        request_bytes: 4096,
+        reply_bytes: 20_000,
+        skipped: None,
+        credentials_replaced: false,
+    }
+}
+
+/// An attempt over a new connection to `192.0.2.1:443` that took 100 ms.
+pub(crate) fn attempt(result: AttemptResult, status: Option<u16>) -> Attempt {
+    let connect = ConnectPhases { dns: None, tcp: Some(Duration::from_millis(2)), tls: Some(Duration::from_millis(8)) };
+    Attempt {
+        started: Instant::now(),
+        started_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_268_800_200),
+        duration: Duration::from_millis(100),
+        result,
+        status,
+        reason: None,
+        retry: None,
+        reused: false,
+        peer: Some(([192, 0, 2, 1], 443).into()),
+        connect: Some(connect),
+    }
+}

@@ -1,0 +1,111 @@
+//! Turns one finished record into samples.
+
+use super::{
+    families::Families,
+    handles::{Handles, TokenType},
+    values::float,
+};
+use crate::telemetry::{
+    names::{Outcome, Reason},
+    record::{Attempt, Phase, Record},
+};
+
+/// Adds one exchange to every metric it belongs to. `traced` says that the `traceparent` sent upstream was ours.
+pub(super) fn observe(families: &Families, handles: &Handles, record: &Record, traced: bool) {
+    let error = record.error_type().unwrap_or_default();
+    handles.exchange(families, record.outcome);
+    handles.overhead(families, record.overhead.as_secs_f64());
+    handles.duration(families, &error, record.duration.as_secs_f64());
+    if let Some(characters) = record.call.prompt_characters {
+        handles.prompt_characters(families, float(characters));
+    }
+    observe_stream(families, handles, record, &error);
+    observe_usage(families, handles, record, &error);
+    observe_attempts(families, handles, record);
+    observe_trouble(families, handles, record);
+    if record.credentials_replaced {
+        families.modified.with(&["credentials"]).inc();
+    }
+    if traced && !record.attempts.is_empty() {
+        families.modified.with(&["trace"]).inc();
+    }
+    if let Some(reason) = record.skipped {
+        families.skipped.with(&[reason]).inc();
+    }
+}
+
+fn observe_stream(families: &Families, handles: &Handles, record: &Record, error: &str) {
+    if !record.streamed {
+        return;
+    }
+    if let Some(first) = record.first_token {
+        handles.first_chunk(families, error, first.as_secs_f64());
+    }
+    if record.content_events > 0 {
+        let mean = record.content_time.as_secs_f64() / float(record.content_events);
+        handles.per_chunk(families, error, (mean, record.content_events));
+    }
+}
+
+fn observe_usage(families: &Families, handles: &Handles, record: &Record, error: &str) {
+    let usage = &record.reply.usage;
+    let told = [
+        (TokenType::Input, usage.input),
+        (TokenType::Output, usage.output),
+        (TokenType::CacheRead, usage.cache_read),
+        (TokenType::CacheWrite, usage.cache_write),
+        (TokenType::Reasoning, usage.reasoning),
+    ];
+    for (kind, tokens) in told.into_iter().filter_map(|(kind, tokens)| Some((kind, tokens?))) {
+        handles.tokens(families, kind, tokens);
+        handles.usage(families, error, (kind, float(tokens)));
+    }
+    if record.outcome == Outcome::Ok && record.dialect.is_some() && usage.input.is_none() && usage.output.is_none() {
+        families.usage_missing.with(&[&handles.labels.upstream, &handles.labels.model]).inc();
+    }
+}
+
+fn observe_attempts(families: &Families, handles: &Handles, record: &Record) {
+    let upstream = &*handles.labels.upstream;
+    for attempt in &record.attempts {
+        handles.attempt(families, attempt.result);
+        if let Some(retry) = &attempt.retry {
+            families.retries.with(&[upstream, retry.reason]).inc();
+            families.retry_wait.with(&[upstream]).observe(retry.wait.as_secs_f64());
+        }
+        let phases = attempt.connect.unwrap_or_default();
+        for (phase, time) in [("dns", phases.dns), ("tcp", phases.tcp), ("tls", phases.tls)] {
+            if let Some(time) = time {
+                families.connect.with(&[upstream, phase]).observe(time.as_secs_f64());
+            }
+        }
+    }
+    if record.budget_exhausted {
+        families.budget_exhausted.with(&[upstream]).inc();
+    }
+}
+
+fn observe_trouble(families: &Families, handles: &Handles, record: &Record) {
+    let (agent, upstream) = (&*handles.labels.agent, &*handles.labels.upstream);
+    if record.sdk_retry_count.is_some_and(|count| count > 0) {
+        families.sdk_retries.with(&[agent]).inc();
+    }
+    if let Some(reason) = record.refusal() {
+        families.refusals.with(&[agent, reason.as_str()]).inc();
+    }
+    if record.outcome == Outcome::Cancelled {
+        let phase = match record.phase {
+            Phase::Queue => "queue",
+            Phase::Waiting => "waiting",
+            Phase::Streaming => "streaming",
+        };
+        families.cancelled_after.with(&[agent, upstream, phase]).observe(record.duration.as_secs_f64());
+    }
+    // A clock that ended the exchange also ended its last attempt: counted once.
+    let (last, earlier) = record.attempts.split_last().map_or((None, &[][..]), |(last, earlier)| (Some(last), earlier));
+    let fired = |attempt: &Attempt| attempt.reason.and_then(Reason::clock);
+    let ending = record.clock.or_else(|| last.and_then(fired));
+    for clock in earlier.iter().filter_map(fired).chain(ending) {
+        families.timeouts.with(&[agent, upstream, clock.as_str()]).inc();
+    }
+}

@@ -1,0 +1,84 @@
+//! The agent's name as OpenTelemetry-instrumented programs send it: `gen_ai.agent.name` in W3C Baggage. Nothing else of the baggage is read.
+
+use http::HeaderMap;
+use percent_encoding::percent_decode;
+
+use crate::telemetry::names::attributes::gen_ai;
+
+/// The most that a program must be able to send (W3C Baggage, 3.3.2); longer is not read.
+const LENGTH_MAX: usize = 8 << 10;
+/// Characters of a name.
+const NAME_MAX: usize = 64;
+
+/// `gen_ai.agent.name` of the request's baggage, if it is a valid name (see [`is_agent_name`]). The first member of that name counts.
+pub fn baggage_agent(headers: &HeaderMap) -> Option<String> {
+    let lines = headers.get_all("baggage");
+    if lines.iter().map(|line| line.len()).sum::<usize>() > LENGTH_MAX {
+        return None;
+    }
+    lines.iter().flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).find_map(agent_of).filter(|name| is_agent_name(name))
+}
+
+/// Whether this may name an agent: 1 to 64 letters, digits, spaces, `_`, `.`, `-`, and not only spaces.
+pub fn is_agent_name(name: &str) -> bool {
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '_' | '.' | '-');
+    !name.trim().is_empty() && name.chars().all(fits) && name.chars().nth(NAME_MAX).is_none()
+}
+
+/// The value of `gen_ai.agent.name=VALUE;properties`, decoded; `None` for any other member.
+fn agent_of(member: &[u8]) -> Option<String> {
+    let equals = member.iter().position(|&byte| byte == b'=')?;
+    let (key, value) = (&member[..equals], &member[equals + 1..]);
+    if key.trim_ascii() != gen_ai::AGENT_NAME.as_bytes() {
+        return None;
+    }
+    let value = value.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+    percent_decode(value).decode_utf8().ok().map(|name| name.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue};
+
+    use super::{baggage_agent, is_agent_name};
+
+    fn check(lines: &[&str], expected: Option<&str>) {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append("baggage", HeaderValue::from_str(line).unwrap());
+        }
+        assert_eq!(baggage_agent(&headers).as_deref(), expected, "{lines:?}");
+    }
+
+    #[test]
+    fn the_agent_is_found_among_the_members() {
+        check(&["gen_ai.agent.name=planner"], Some("planner"));
+        check(&["a=b , gen_ai.agent.name = web%20surfer ;ttl=1,c=d"], Some("web surfer"));
+        check(&["a=b", "gen_ai.agent.name=r%C3%A9dacteur"], Some("rédacteur"));
+    }
+
+    #[test]
+    fn what_is_no_name_is_not_read() {
+        for line in ["", "gen_ai.agent.name", "gen_ai.agent.name=", "x.gen_ai.agent.name=a", "gen_ai.agent.name=%ff", "gen_ai.agent.name=a%0Ab"] {
+            check(&[line], None);
+        }
+        check(&[&format!("gen_ai.agent.name={}", "a".repeat(65))], None);
+        check(&[&format!("gen_ai.agent.name={}", "a".repeat(64))], Some(&"a".repeat(64)));
+    }
+
+    #[test]
+    fn baggage_beyond_the_bound_is_not_read() {
+        let long = format!("a={}", "x".repeat(60 << 10));
+        check(&["gen_ai.agent.name=planner", &long], None);
+    }
+
+    #[test]
+    fn names_are_letters_digits_and_four_marks() {
+        for name in ["planner", "A.b_c-1 d", "研究"] {
+            assert!(is_agent_name(name), "{name}");
+        }
+        for name in ["", "  ", "a/b", "a\n", "a\u{1b}[1m", "a\"b", "a@b"] {
+            assert!(!is_agent_name(name), "{name}");
+        }
+    }
+}
