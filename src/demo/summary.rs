@@ -178,3 +178,75 @@ fn fitting(line: &str) -> String {
     }
     line.chars().take(WIDTH - 1).chain(['…']).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::{sync::mpsc, time::Instant};
+
+    use super::{Printer, Summary, WIDTH, follow};
+    use crate::demo::agents::{AgentEvent, Answered, Cause, What};
+
+    fn answered(milliseconds: u64, attempts: u64) -> What {
+        let after = Duration::from_millis(milliseconds);
+        What::Answered(Answered { after, input_tokens: Some(10), output_tokens: Some(5), tools: vec!["search".to_owned()], attempts })
+    }
+
+    fn failed(cause: Cause) -> What {
+        What::Failed { after: Duration::from_secs(4), cause, attempts: 3 }
+    }
+
+    fn event(agent: &'static str, what: What) -> AgentEvent {
+        AgentEvent { agent, at: Instant::now(), what }
+    }
+
+    fn events() -> Vec<AgentEvent> {
+        let asked = What::Asked { model: "gpt-4o", streamed: true, messages: 1 };
+        let refused = Cause::Status(504, "timeout_first_token".to_owned());
+        let mut events = vec![event("planner", asked), event("planner", What::FirstToken(Duration::from_millis(3)))];
+        events.extend((1..=20).map(|n| event("planner", answered(n * 100, 1 + n % 2))));
+        events.push(event("stalled", failed(refused.clone())));
+        events.push(event("stalled", failed(refused)));
+        events.push(event("stalled", failed(Cause::Told("a_code_that_is_much_longer_than_what_fits_into_a_line_of_a_terminal_window".to_owned()))));
+        events.push(event("impatient", What::HungUp(Duration::from_millis(1200))));
+        events
+    }
+
+    #[test]
+    fn every_call_is_counted_once_by_how_it_ended() {
+        let mut summary = Summary::default();
+        for event in events() {
+            summary.add(&event);
+        }
+        let planner = summary.of("planner").unwrap();
+        assert_eq!((planner.calls, planner.ok, planner.retries, planner.input_tokens, planner.output_tokens), (20, 20, 10, 200, 100));
+        assert_eq!((planner.percentile(50), planner.percentile(95)), ("1.0s".to_owned(), "1.9s".to_owned()));
+        let stalled = summary.of("stalled").unwrap();
+        assert_eq!((stalled.calls, stalled.ok, stalled.retries, stalled.failed.values().sum::<u64>()), (3, 0, 6, 3));
+        assert_eq!((summary.of("impatient").unwrap().hung_up, stalled.percentile(50)), (1, "-".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn lines_and_table_keep_within_eighty_columns_and_have_no_colours_unless_asked_for() {
+        for colours in [false, true] {
+            let (send, receive) = mpsc::channel(64);
+            for event in events() {
+                send.send(event).await.unwrap();
+            }
+            drop(send);
+            let mut output = Vec::new();
+            follow(receive, Printer::new(&mut output, colours)).await.unwrap();
+            let text = String::from_utf8(output).unwrap();
+            assert_eq!(text.contains('\x1b'), colours);
+            for line in text.lines().filter(|line| !line.contains('\x1b')) {
+                assert!(line.chars().count() <= WIDTH, "{line}");
+            }
+            for part in
+                ["has its answer after 2.0s, 10 → 5 tokens, calls search", "stalled: 2 × 504 timeout_first_token", "hangs up after 1.2s", "200 → 100"]
+            {
+                assert!(text.contains(part), "{part}\nnot in\n{text}");
+            }
+        }
+    }
+}

@@ -15,6 +15,7 @@ mod habits;
 mod reading;
 
 pub use habits::FAULTS;
+use habits::Habit;
 
 /// How long agents are given to finish the call that they are in when they are told to stop.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -104,9 +105,13 @@ impl fmt::Display for Cause {
 
 /// Runs all agents until `stop` is done and they have finished what they were at, or nobody listens to their events.
 pub async fn run(proxy: SocketAddr, seed: u64, events: mpsc::Sender<AgentEvent>, stop: impl Future<Output = ()>) {
+    run_all(habits::all(), (proxy, seed), events, stop).await;
+}
+
+async fn run_all(habits: Vec<Habit>, (proxy, seed): (SocketAddr, u64), events: mpsc::Sender<AgentEvent>, stop: impl Future<Output = ()>) {
     let (stopping, stopped) = watch::channel(false);
     let mut agents = JoinSet::new();
-    for (index, habit) in habits::all().into_iter().enumerate() {
+    for (index, habit) in habits.into_iter().enumerate() {
         let seed = u64::try_from(index).map_or(seed, |index| seed ^ (index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         agents.spawn(conversation::live(habit, proxy, seed, (events.clone(), stopped.clone())));
     }
@@ -120,3 +125,6 @@ pub async fn run(proxy: SocketAddr, seed: u64, events: mpsc::Sender<AgentEvent>,
     // Whoever is not done by then is dropped in the middle of its call, as a program that is ended would be.
     let _ = timeout(FAREWELL, async { while agents.join_next().await.is_some() {} }).await;
 }
+
+#[cfg(test)]
+mod tests;

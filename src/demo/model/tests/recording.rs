@@ -69,8 +69,8 @@ async fn pipelined_requests_are_answered_in_order() {
     let model = model("").await;
     let mut client = Client::to(model.address()).await;
     let bodies: Vec<String> = (0..20).map(|n| format!("body {n}")).collect();
-    let requests: String = bodies.iter().map(|body| format!("POST /echo HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}", body.len())).collect();
-    client.send(&requests).await;
+    let requests: Vec<_> = bodies.iter().map(|body| format!("POST /echo HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}", body.len())).collect();
+    client.send(&requests.concat()).await;
     let got = client.got().await.text();
     let places: Vec<_> = bodies.iter().map(|body| got.find(&format!("\r\n\r\n{body}")).expect("it is answered")).collect();
     assert!(places.is_sorted());
@@ -98,7 +98,9 @@ async fn a_script_can_be_set_while_it_runs() {
     let model = model("- {status: 500, times: always}").await;
     let mut client = Client::to(model.address()).await;
     for (change, status) in [(None, 500), (Some(Script::read("- status: 503").unwrap()), 503), (Some(Script::default()), 200)] {
-        change.into_iter().for_each(|script| model.script(script));
+        if let Some(script) = change {
+            model.script(script);
+        }
         client.post(OPENAI, &question(false).to_string()).await;
         assert_eq!(client.got().await.status(), status);
     }
