@@ -10,7 +10,10 @@ pub(super) async fn simulate(verb: super::Simulate) -> anyhow::Result<ExitCode> 
     let super::Simulate { listen, script, seed, latency, tokens_per_second } = verb;
     let options = SimulateOptions { listen, script, seed, latency, tokens_per_second };
     let mut signals = Signals::new()?;
-    demo::simulate(options, &mut std::io::stdout(), async move { drop(signals.stop().await) }).await?;
+    demo::simulate(options, &mut std::io::stdout(), async move {
+        signals.stop().await;
+    })
+    .await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -98,7 +98,7 @@ impl Proxy {
         let (destination, policy) = self.settle(&target, &call)?;
         exchange.admit(&destination.upstream);
         let version = head.version;
-        let template = self.rewrite(exchange, head, &target, destination, &policy);
+        let template = self.rewrite(head, &target, destination, &policy);
         let (dialect, stream) = (target.dialect, call.stream);
         exchange.record().call = call;
 
@@ -134,9 +134,9 @@ impl Proxy {
         Ok((destination, Arc::clone(route.map_or(&self.config.policy, |route| &route.policy))))
     }
 
-    fn rewrite(&self, exchange: &mut Exchange, head: request::Parts, target: &Target, destination: &Destination, policy: &Policy) -> Template {
+    /// The head of every attempt.
+    fn rewrite(&self, head: request::Parts, target: &Target, destination: &Destination, policy: &Policy) -> Template {
         let upstream = &destination.upstream;
-        exchange.record().credentials_replaced = upstream.api_key.is_some();
         let uri = destination.uri(target.forward(upstream));
         let upward = Upward { uri, host: destination.host(), upstream, dialect: target.dialect, carry: &policy.carry, mark: &self.mark };
         Template::new(head, upward)
@@ -167,7 +167,7 @@ impl Proxy {
         let mut response = refusal.answer(record.dialect.or(dialect), name.as_str()).map(Relayed::Own);
         rewrite::mark_reply(response.headers_mut(), name.to_header(), attempts);
         exchange.answered(response.status().as_u16());
-        exchange.refused(refusal.outcome(), refusal.reason);
+        exchange.finish(refusal.outcome(), Some(refusal.reason));
         response
     }
 }

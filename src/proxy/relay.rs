@@ -195,16 +195,8 @@ impl Relay {
             self.fill(&mut exchange);
             exchange.finish(Outcome::Cut, Some(reason));
         }
-        match event {
-            Some(event) => {
-                self.stage = Stage::Telling(event);
-                self.poll_broken(cx)
-            }
-            None => {
-                self.stage = Stage::Flushing;
-                self.poll_broken(cx)
-            }
-        }
+        self.stage = event.map_or(Stage::Flushing, Stage::Telling);
+        self.poll_broken(cx)
     }
 
     /// The event that says so, where there is a place for it: between two events of a stream.

@@ -301,13 +301,11 @@ impl Connector {
     async fn handshake(&self, stream: TcpStream, phases: &mut ConnectPhases) -> Result<TlsStream<TcpStream>, ConnectError> {
         let begun = Instant::now();
         let host = self.upstream.host.clone();
-        let connector = match self.tls.get() {
-            Some(connector) => connector.clone(),
-            None => {
-                let config =
-                    roots::client_config(self.upstream.ca.as_deref()).map_err(|source| ConnectError::Roots { host: host.clone(), source })?;
-                self.tls.get_or_init(|| TlsConnector::from(config)).clone()
-            }
+        let connector = if let Some(connector) = self.tls.get() {
+            connector.clone()
+        } else {
+            let roots = roots::client_config(self.upstream.ca.as_deref()).map_err(|source| ConnectError::Roots { host: host.clone(), source })?;
+            self.tls.get_or_init(|| TlsConnector::from(roots)).clone()
         };
         let name = ServerName::try_from(host.clone())
             .map_err(|error| ConnectError::Tls { host: host.clone(), source: io::Error::new(io::ErrorKind::InvalidInput, error) })?;

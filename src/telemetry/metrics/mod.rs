@@ -97,6 +97,11 @@ impl Metrics {
         self.accept_errors.inc();
     }
 
+    /// Where faults of ours are counted, for a thread.
+    pub(crate) fn panics(&self) -> Arc<Counter> {
+        Arc::clone(&self.panics)
+    }
+
     pub(crate) fn panicked(&self) {
         self.panics.inc();
     }
