@@ -70,7 +70,7 @@ impl Plan {
         let environment: Environment = self.environment.into_iter().collect();
         let loaded = config::read(self.yaml.as_bytes(), None, &flags, &environment).unwrap_or_else(|errors| panic!("{errors}"));
         let log = Log::default();
-        let telemetry = Telemetry::start(&loaded.config.telemetry, Box::new(log.clone()));
+        let telemetry = Telemetry::start(&loaded.config.telemetry, Box::new(log.clone())).unwrap();
         let server = Server::start(loaded.config, telemetry).unwrap();
         Proxy { server, log, asked: Arc::default(), open: Arc::default() }
     }
