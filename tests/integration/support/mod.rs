@@ -33,6 +33,10 @@ pub(crate) fn within<F: Future>(what: &str, future: F) -> impl Future<Output = F
 
 /// SHA-256 in hex.
 pub(crate) fn sha256(bytes: impl AsRef<[u8]>) -> String {
-    use sha2::Digest as _;
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(ring::digest::digest(&ring::digest::SHA256, bytes.as_ref()))
+}
+
+/// A digest in hex.
+pub(crate) fn hex(digest: ring::digest::Digest) -> String {
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
