@@ -62,7 +62,7 @@ impl Exchange {
 
     /// Counts it as in flight at this upstream until it ends.
     pub fn admit(&mut self, upstream: &Upstream) {
-        self.in_flight = self.telemetry.in_flight(&upstream.name);
+        self.in_flight = Some(self.telemetry.in_flight(&upstream.name));
         let record = self.record();
         record.credentials_replaced = upstream.api_key.is_some();
         record.upstream = Some(Arc::clone(&upstream.name));

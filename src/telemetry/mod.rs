@@ -9,7 +9,10 @@
 use std::{
     io::Write,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -30,7 +33,7 @@ mod trace;
 use logs::{Log, LogLayer};
 pub use metrics::{CONTENT_TYPE, ConnectionGauge, InFlight};
 use metrics::{Metrics, Probe};
-use names::{Reason, Side};
+use names::{Outcome, Reason, Side};
 use otlp::Otlp;
 pub use otlp::StartError;
 pub use record::{Attempt, ConnectPhases, Phase, Record, RetryCause};
@@ -51,6 +54,8 @@ struct Inner {
     /// `None` where no receiver is configured.
     otlp: Option<Otlp>,
     propagate: bool,
+    /// Exchanges by outcome, in the order of [`Outcome::index`].
+    outcomes: [AtomicU64; Outcome::COUNT],
 }
 
 impl Telemetry {
@@ -70,7 +75,7 @@ impl Telemetry {
             metrics.probe(Probe::new(names::metrics::SPANS, MetricType::COUNTER, otlp.counts()));
             metrics.probe(Probe::new(names::metrics::SPAN_QUEUE, MetricType::GAUGE, move || vec![("", waiting())]));
         }
-        Ok(Self { inner: Arc::new(Inner { metrics, log, otlp, propagate: config.propagate }) })
+        Ok(Self { inner: Arc::new(Inner { metrics, log, otlp, propagate: config.propagate, outcomes: Default::default() }) })
     }
 
     /// Reports one finished exchange. To be called exactly once for each, however it ended; from a `Drop` too: it never waits and never panics.
@@ -78,6 +83,7 @@ impl Telemetry {
         let inner = &*self.inner;
         let reported = catch_unwind(AssertUnwindSafe(|| {
             record.bound();
+            inner.outcomes[record.outcome.index()].fetch_add(1, Ordering::Relaxed);
             inner.metrics.record(&record, inner.propagate);
             let record = Arc::new(record);
             if let Some(otlp) = &inner.otlp {
@@ -88,6 +94,11 @@ impl Telemetry {
         if reported.is_err() {
             inner.metrics.panicked();
         }
+    }
+
+    /// Exchanges reported so far that ended so.
+    pub fn ended(&self, outcome: Outcome) -> u64 {
+        self.inner.outcomes[outcome.index()].load(Ordering::Relaxed)
     }
 
     /// Counts an exchange as in flight at this upstream until the guard is dropped.
