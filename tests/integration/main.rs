@@ -7,3 +7,6 @@ mod support;
 
 mod carry;
 mod headers;
+mod framing;
+mod life;
+mod retries;
