@@ -7,3 +7,4 @@ mod support;
 
 mod carry;
 mod headers;
+mod streams;
