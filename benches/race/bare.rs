@@ -29,7 +29,8 @@ type Up = Client<HttpConnector, Incoming>;
 pub(crate) fn run(listen: SocketAddr, upstream: SocketAddr) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let tracker = Tracker::default();
-    runtime.block_on(tracker.clone().spawn(serve(listen, upstream, tracker)))?
+    // Spawned, so that it runs on the worker and not on this thread.
+    runtime.block_on(async { tracker.spawn(serve(listen, upstream, tracker.clone())).await })?
 }
 
 async fn serve(listen: SocketAddr, upstream: SocketAddr, tracker: Tracker) -> anyhow::Result<()> {

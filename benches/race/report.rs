@@ -72,7 +72,7 @@ impl Row {
     /// The median of the ratios of each round, whose two runs were neighbours in time; and their range.
     fn ratio(&self, base: &str, subject: &str) -> String {
         let rounds = self.values.keys().filter(|(name, _)| *name == subject).map(|(_, round)| *round);
-        let ratios: Vec<_> = rounds.filter_map(|round| Some(self.of(subject, round)? / self.of(base, round)?)).filter(|ratio| ratio.is_finite()).collect();
+        let ratios: Vec<_> = rounds.filter_map(|round| Some(self.of(subject, round)? / self.of(base, round).filter(|base| *base > 0.0)?)).collect();
         let (least, most) = ratios.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), ratio| (least.min(*ratio), most.max(*ratio)));
         median(ratios).map(|middle| format!("   {middle:>6.2}  ({least:.2} to {most:.2})")).unwrap_or_default()
     }
