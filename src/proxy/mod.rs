@@ -32,7 +32,7 @@ use self::{
 use crate::{
     body::Ledger,
     config::{Config, Policy},
-    drain::{Drain, Stage},
+    drain::{self, Drain, Stage},
     telemetry::{Telemetry, names::Reason},
     upstream::{AgentLimit, Destination, Destinations},
     wire::{Call, Dialect},
@@ -73,12 +73,12 @@ impl Proxy {
         let mut exchange = Exchange::begin(&head, peer, &self.telemetry, &self.drain);
         let ending = tokio::select! {
             biased;
-            ending = self.carry(&mut exchange, head, body) => ending,
+            ending = drain::contain(self.carry(&mut exchange, head, body)) => ending.unwrap_or_else(|_| Err(self.panicked())),
             () = self.drain.reached(Stage::Cutting) => Err(Refusal::draining()),
         };
         match ending {
             Ok((sent, way)) => self.relay(exchange, sent, &way),
-            Err(refusal) => self.refuse(exchange, &refusal, dialect),
+            Err(refusal) => refuse(exchange, &refusal, dialect),
         }
     }
 
@@ -159,17 +159,23 @@ impl Proxy {
         Response::from_parts(head, Relayed::Reply(Box::new(Relay::new(sent.answer, exchange, &course))))
     }
 
-    /// An answer of our own, in the caller's dialect.
-    fn refuse(&self, mut exchange: Exchange, refusal: &Refusal, dialect: Option<Dialect>) -> Response<Relayed> {
-        let record = exchange.record();
-        record.clock = refusal.clock;
-        let (name, attempts) = (record.trace.exchange_id(), record.attempts.len());
-        let mut response = refusal.answer(record.dialect.or(dialect), name.as_str()).map(Relayed::Own);
-        rewrite::mark_reply(response.headers_mut(), name.to_header(), attempts);
-        exchange.answered(response.status().as_u16());
-        exchange.finish(refusal.outcome(), Some(refusal.reason));
-        response
+    /// A fault of ours ends the exchange that it met, and nothing else.
+    fn panicked(&self) -> Refusal {
+        self.telemetry.panicked();
+        Refusal::new(Reason::Panic, "Pillion has met a fault of its own while it carried this request; others are not affected")
     }
+}
+
+/// An answer of our own, in the caller's dialect.
+fn refuse(mut exchange: Exchange, refusal: &Refusal, dialect: Option<Dialect>) -> Response<Relayed> {
+    let record = exchange.record();
+    record.clock = refusal.clock;
+    let (name, attempts) = (record.trace.exchange_id(), record.attempts.len());
+    let mut response = refusal.answer(record.dialect.or(dialect), name.as_str()).map(Relayed::Own);
+    rewrite::mark_reply(response.headers_mut(), name.to_header(), attempts);
+    exchange.answered(response.status().as_u16());
+    exchange.finish(refusal.outcome(), Some(refusal.reason));
+    response
 }
 
 /// Writes down where a request goes and who sent it.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::header;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -76,8 +77,9 @@ pub struct Relay {
     error_events: bool,
     /// Whether our reply to the agent has no framing but its end, so that only a reset says it is broken.
     close_delimited: bool,
-    first_content: Option<Instant>,
-    last_content: Option<Instant>,
+    /// When the first content came, and how many events had come by then.
+    first_content: Option<(Instant, u64)>,
+    last_event: Option<Instant>,
 }
 
 /// How a reply is to be relayed.
@@ -112,7 +114,7 @@ impl Relay {
             error_events: course.policy.carry.error_events,
             close_delimited: course.close_delimited,
             first_content: None,
-            last_content: None,
+            last_event: None,
             exchange: Some(exchange),
             answer,
         };
@@ -124,6 +126,9 @@ impl Relay {
 
     fn poll_flowing(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         if let Some(data) = self.answer.held.pop_front() {
+            if self.answer.held.is_empty() && self.ends_early() {
+                return self.break_off(cx, Reason::StreamCut, None);
+            }
             self.count(&data);
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
@@ -157,8 +162,7 @@ impl Relay {
             if let Some(progress) = self.answer.reading.as_mut().map(|reading| reading.feed(data)) {
                 self.note(progress, now);
             }
-            // The last bytes of a stated length would make a stream look complete: they are not given when it is not.
-            if self.answer.body.is_end_stream() && !self.is_complete() {
+            if self.ends_early() {
                 return self.break_off(cx, Reason::StreamCut, None);
             }
             self.count(data);
@@ -173,6 +177,17 @@ impl Relay {
         }
         self.conclude();
         Poll::Ready(None)
+    }
+
+    /// Whether these are the last bytes of a stated length, and the stream is not complete: given, they would make it look so.
+    fn ends_early(&mut self) -> bool {
+        self.answer.body.is_end_stream() && !self.is_complete()
+    }
+
+    /// Whether the agent was told a length. An event of ours would be counted against it, and might make up for what is missing.
+    fn has_stated_length(&self) -> bool {
+        let headers = &self.answer.head.headers;
+        headers.contains_key(header::CONTENT_LENGTH) && !headers.contains_key(header::TRANSFER_ENCODING)
     }
 
     fn is_complete(&mut self) -> bool {
@@ -203,7 +218,13 @@ impl Relay {
     fn event(&mut self, reason: Reason) -> Option<Bytes> {
         let reading = self.answer.reading.as_ref()?;
         let dialect = self.dialect?;
-        if !self.error_events || !reading.is_stream() || reading.is_opaque() || !reading.at_boundary() || reading.progress().finished {
+        if !self.error_events
+            || self.has_stated_length()
+            || !reading.is_stream()
+            || reading.is_opaque()
+            || !reading.at_boundary()
+            || reading.progress().finished
+        {
             return None;
         }
         let name = self.exchange.as_mut().map(|exchange| exchange.record().trace.exchange_id());
@@ -246,13 +267,14 @@ impl Relay {
             return;
         }
         let Some(exchange) = &mut self.exchange else { return };
-        let record = exchange.record();
-        if self.answer.reading.as_ref().is_some_and(Reading::is_stream) {
-            record.first_token.get_or_insert_with(|| record.started.elapsed());
-            record.content_events = progress.events;
+        if !self.answer.reading.as_ref().is_some_and(Reading::is_stream) {
+            return;
         }
-        self.first_content.get_or_insert(now);
-        self.last_content = Some(now);
+        let (_, before) = *self.first_content.get_or_insert((now, progress.events));
+        self.last_event = Some(now);
+        let record = exchange.record();
+        record.first_token.get_or_insert_with(|| record.started.elapsed());
+        record.content_events = progress.events.saturating_sub(before);
     }
 
     fn count(&mut self, data: &Bytes) {
@@ -264,7 +286,7 @@ impl Relay {
     /// Moves what was read into the record.
     fn fill(&mut self, exchange: &mut Exchange) {
         let record = exchange.record();
-        if let (Some(first), Some(last)) = (self.first_content, self.last_content) {
+        if let (Some((first, _)), Some(last)) = (self.first_content, self.last_event) {
             record.content_time = last - first;
         }
         if let Some(reading) = self.answer.reading.take() {

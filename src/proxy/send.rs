@@ -149,9 +149,7 @@ impl Sending<'_> {
         let nth = exchange.record().attempts.len();
         exchange.record().attempts.push(begun(cause));
         if let Some(trace) = self.propagate {
-            // The first attempt has a span of its own only if there is a second.
-            let span = if nth == 0 { trace.span_id } else { trace.attempt_span_id(nth) };
-            self.template.set_traceparent(trace.child_traceparent(span));
+            self.template.set_traceparent(trace.child_traceparent(trace.attempt_span_id(nth)));
         }
         let agent = self.agent.map(|(limit, _)| limit.less_margin());
         let after_upload = [(Clock::Total, self.policy.timeouts.total), (Clock::Agent, agent)];

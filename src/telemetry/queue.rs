@@ -150,10 +150,10 @@ mod tests {
     #[test]
     fn nothing_is_lost_or_doubled_between_threads() {
         let queue = Arc::new(Queue::new(64));
-        let taker = Arc::clone(&queue);
-        let taken = std::thread::spawn(move || {
+        let theirs = Arc::clone(&queue);
+        let thread = std::thread::spawn(move || {
             let mut taken = Vec::new();
-            while let Some(items) = taker.take(16, Duration::from_millis(1)) {
+            while let Some(items) = theirs.take(16, Duration::from_millis(1)) {
                 taken.extend(items);
             }
             taken
@@ -171,7 +171,7 @@ mod tests {
             }
         });
         queue.close();
-        let mut taken = taken.join().unwrap();
+        let mut taken = thread.join().unwrap();
         taken.sort_unstable();
         assert_eq!(taken, (0..4000).collect::<Vec<_>>());
     }

@@ -66,9 +66,9 @@ pub struct Record {
     pub first_byte: Option<Duration>,
     /// From `started` to the first content of a stream.
     pub first_token: Option<Duration>,
-    /// Events of the stream that carried content, beyond the first; and the time between the first and the last of them.
+    /// Events of a stream after the one that brought its first content.
     pub content_events: u64,
-    /// From the first to the last content event.
+    /// From the first content to the last event.
     pub content_time: Duration,
     /// The longest silence of the upstream within the reply's body.
     pub longest_gap: Duration,

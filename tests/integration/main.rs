@@ -6,7 +6,8 @@
 mod support;
 
 mod carry;
-mod headers;
 mod framing;
+mod headers;
 mod life;
 mod retries;
+mod streams;

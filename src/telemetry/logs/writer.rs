@@ -106,7 +106,9 @@ mod tests {
         let out = Arc::new(Mutex::new(Vec::new()));
         let mut writer = Writer::new(Box::new(Script(script, Arc::clone(&out))));
         let losses = [["one", "two"], ["three", "four"]].map(|lines| {
-            lines.iter().for_each(|line| assert!(writer.push(|out| out.push_str(line))));
+            for line in lines {
+                assert!(writer.push(|out| out.push_str(line)));
+            }
             writer.flush()
         });
         assert_eq!((losses, String::from_utf8(out.lock().unwrap().clone()).unwrap().as_str()), (lost, expected));

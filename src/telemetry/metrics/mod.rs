@@ -31,7 +31,7 @@ use super::{
 };
 use crate::config;
 
-/// `content-type` of what [`Metrics::render`] gives.
+/// `content-type` of the exposition.
 pub const CONTENT_TYPE: &str = TEXT_FORMAT;
 
 /// Models with a label of their own; upstreams, their providers and their hosts too, which come from the config.

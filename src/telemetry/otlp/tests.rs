@@ -178,7 +178,9 @@ fn a_black_holed_receiver_holds_nobody_up_and_every_span_is_counted() {
     let telemetry = start(&config);
     let records: Vec<Record> = (0..6000).map(|_| plain()).collect();
     let started = Instant::now();
-    records.into_iter().for_each(|record| telemetry.report(record));
+    for record in records {
+        telemetry.report(record);
+    }
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     assert!(telemetry.inner.otlp.as_ref().unwrap().shared.queue.weight() <= 2048);
     let stopping = Instant::now();

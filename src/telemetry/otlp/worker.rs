@@ -6,8 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use opentelemetry_otlp::SpanExporter;
-use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
+use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use tokio::{
     runtime::Runtime,
     sync::watch,
@@ -31,16 +30,16 @@ const GATHER: Duration = Duration::from_secs(1);
 const LOG_EVERY: Duration = Duration::from_mins(1);
 
 /// What the thread needs.
-pub(super) struct Worker {
+pub(super) struct Worker<E> {
     pub(super) shared: Arc<Shared>,
-    pub(super) exporter: SpanExporter,
+    pub(super) exporter: E,
     pub(super) answer: Arc<Answer>,
     pub(super) stopping: watch::Receiver<Option<Instant>>,
     pub(super) log: Log,
     pub(super) panics: Arc<Counter>,
 }
 
-impl Worker {
+impl<E: SpanExporter> Worker<E> {
     /// Exports until the queue is closed and empty, or the deadline has come. A panic costs its batch, and the work goes on.
     pub(super) fn run(&self, runtime: &Runtime) {
         let mut complaints = Complaints::default();
@@ -134,5 +133,49 @@ impl Complaints {
         let message = "cannot export spans; traffic is not affected".to_owned();
         log.event(Event { at: SystemTime::now(), level: LogLevel::Warn, target: "pillion", message, fields });
         *self = Self { last: Some(now), spans: 0 };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, sync::Arc};
+
+    use opentelemetry_sdk::{
+        error::OTelSdkResult,
+        trace::{SpanData, SpanExporter},
+    };
+    use tokio::sync::watch;
+
+    use super::{Counts, Shared, Worker};
+    use crate::{
+        config::{AttemptSpans, LogFormat, LogLevel},
+        telemetry::{fixture::record, logs::Log, metrics::Counter, queue::Queue, spans::Spans},
+    };
+
+    /// Panics at every batch but those that are full.
+    #[derive(Debug)]
+    struct Faulty;
+
+    impl SpanExporter for Faulty {
+        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+            assert!(batch.len() > 500, "as planned");
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_panic_costs_its_batch_and_the_work_goes_on() {
+        let shared = Arc::new(Shared { queue: Queue::new(2048), counts: Counts::default(), spans: Spans::new(AttemptSpans::WhenRetried, false) });
+        for _ in 0..200 {
+            shared.queue.push(Arc::new(record()), 3).unwrap();
+        }
+        shared.queue.close();
+        let (_stop, stopping) = watch::channel(None);
+        let log = Log::start(LogLevel::Off, LogFormat::Text, Box::new(io::sink())).unwrap();
+        let panics = Arc::new(Counter::default());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Worker { shared: Arc::clone(&shared), exporter: Faulty, answer: Arc::default(), stopping, log, panics: Arc::clone(&panics) }.run(&runtime);
+        let expected = [("exported", 510), ("dropped", 0), ("failed", 90), ("sampled_out", 0)];
+        assert_eq!((shared.counts.by_state(), panics.get()), (expected.to_vec(), 1));
     }
 }

@@ -42,6 +42,12 @@ impl Metrics {
         matching.map(|(.., value)| value).sum()
     }
 
+    /// [`Metrics::value`] of what is counted.
+    pub(crate) fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        let value = self.value(name, labels);
+        format!("{value:.0}").trim_start_matches('-').parse().unwrap_or_else(|_| panic!("{name} is {value}"))
+    }
+
     /// The series of that name that are not 0, for messages.
     pub(crate) fn show(&self, prefix: &str) -> Vec<String> {
         let shown = self.samples.iter().filter(|(name, _, value)| name.starts_with(prefix) && *value != 0.0 && !name.ends_with("_bucket"));

@@ -15,7 +15,7 @@ use std::{future::Future, time::Duration};
 
 use tokio::time::timeout;
 
-pub(crate) use agent::{Agent, agent};
+pub(crate) use agent::{Agent, agent, find};
 pub(crate) use binary::{Binary, run, verb};
 pub(crate) use call::{Call, call, chat, messages};
 pub(crate) use metrics::Metrics;

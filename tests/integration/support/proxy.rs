@@ -123,15 +123,14 @@ impl Proxy {
     /// The accounting: every request sent is one exchange, none is in flight, and no connection is held but those of agents that are still there.
     pub(crate) async fn settle(&self) -> Metrics {
         let sent = self.asked.load(Ordering::SeqCst);
-        let is = |value: f64, count: u64| format!("{value}") == count.to_string();
         let metrics = self
             .metrics_until(&format!("{sent} exchanges, none in flight"), |metrics| {
-                is(metrics.value("pillion_exchanges_total", &[]), sent) && is(metrics.value("pillion_exchanges_in_flight", &[]), 0)
+                metrics.count("pillion_exchanges_total", &[]) == sent && metrics.count("pillion_exchanges_in_flight", &[]) == 0
             })
             .await;
         let open = self.open.load(Ordering::SeqCst);
         // One of them is the scrape's own.
-        let few = |metrics: &Metrics| (0..=open + 1).any(|count| is(metrics.value("pillion_connections", &[("side", "downstream")]), count));
+        let few = |metrics: &Metrics| metrics.count("pillion_connections", &[("side", "downstream")]) <= open + 1;
         self.metrics_until(&format!("at most {open} connections of agents"), few).await;
         metrics
     }
@@ -139,8 +138,8 @@ impl Proxy {
     /// [`Proxy::settle`], and that all exchanges ended so.
     pub(crate) async fn settle_as(&self, outcome: &str) -> Metrics {
         let metrics = self.settle().await;
-        let (all, so) = (metrics.value("pillion_exchanges_total", &[]), metrics.value("pillion_exchanges_total", &[("outcome", outcome)]));
-        assert!((all - so).abs() < 0.5, "not all {outcome}: {:#?}", metrics.show("pillion_exchanges_total"));
+        let (all, so) = (metrics.count("pillion_exchanges_total", &[]), metrics.count("pillion_exchanges_total", &[("outcome", outcome)]));
+        assert!(all == so, "not all {outcome}: {:#?}", metrics.show("pillion_exchanges_total"));
         metrics
     }
 

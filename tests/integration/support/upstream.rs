@@ -152,7 +152,9 @@ impl Wire {
         let head: String = self.buffer.drain(..end + 4).map(char::from).collect();
         let mut lines = head.trim_end().split("\r\n").map(str::to_owned);
         let line = lines.next().unwrap_or_default();
-        let headers = lines.filter_map(|line| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned()))).collect();
+        let headers = lines
+            .filter_map(|line| line.split_once(':').map(|(name, value)| (name.to_owned(), value.strip_prefix(' ').unwrap_or(value).to_owned())))
+            .collect();
         Some(Heard { connection: self.nth, line, headers, body: Vec::new() })
     }
 
