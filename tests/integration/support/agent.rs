@@ -59,6 +59,11 @@ impl Agent {
         within("the proxy to read", self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
 
+    /// Writes bytes to a connection that may have been ended already; whether they could be.
+    pub(crate) async fn offer(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        within("the proxy to read", self.stream.write_all(bytes.as_ref())).await.is_ok()
+    }
+
     /// Counts one request that was written by hand.
     pub(crate) fn asks(&self) {
         self.asked.fetch_add(1, Ordering::SeqCst);

@@ -1,15 +1,7 @@
 //! The real binary as an operator starts it: a config file, an environment of its own, free ports; its stderr read, signals by id, killed
 //! when dropped. What is waited for has a deadline; nothing sleeps.
 
-use std::{
-    ffi::OsString,
-    fs,
-    net::SocketAddr,
-    path::PathBuf,
-    process::Stdio,
-    sync::Arc,
-    time::Duration,
-};
+use std::{ffi::OsString, fs, net::SocketAddr, process::Stdio, time::Duration};
 
 use pillion::demo::model::Model;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
@@ -32,7 +24,6 @@ pub(crate) struct Start {
     config: Option<String>,
     arguments: Vec<OsString>,
     environment: Vec<(&'static str, String)>,
-    stderr: Option<Stdio>,
 }
 
 /// `pillion run` on free ports.
@@ -78,12 +69,6 @@ impl Start {
         self
     }
 
-    /// Where its stderr goes, which then cannot be read through this.
-    pub(crate) fn stderr(mut self, to: impl Into<Stdio>) -> Self {
-        self.stderr = Some(to.into());
-        self
-    }
-
     /// Starts it and reads its addresses from what it says.
     pub(crate) async fn ready(self) -> Binary {
         let mut binary = self.spawned();
@@ -108,15 +93,13 @@ impl Start {
     /// Starts it, and knows no more of it than that.
     pub(crate) fn spawned(mut self) -> Binary {
         let (mut command, files) = self.command();
-        let mut child = command.stdout(Stdio::null()).stderr(self.stderr.take().unwrap_or_else(Stdio::piped)).spawn().unwrap();
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).expect("it has just been started");
-        let (said, heard) = watch::channel(Vec::new());
+        let ((said, heard), (hears, listening)) = (watch::channel(Vec::new()), watch::channel(true));
         let mut reader = JoinSet::new();
-        if let Some(stderr) = child.stderr.take() {
-            reader.spawn(listen(stderr, said));
-        }
+        reader.spawn(listen(child.stderr.take().expect("a pipe"), said, listening));
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        Binary { child, id, heard, traffic: nowhere, admin: nowhere, files: Arc::new(files), _reader: reader }
+        Binary { child, id, heard, traffic: nowhere, admin: nowhere, reader, hears, _files: files }
     }
 
     fn command(&mut self) -> (Command, TempDir) {
@@ -143,8 +126,9 @@ pub(crate) struct Binary {
     pub(crate) traffic: SocketAddr,
     /// Where health and metrics are.
     pub(crate) admin: SocketAddr,
-    files: Arc<TempDir>,
-    _reader: JoinSet<()>,
+    reader: JoinSet<()>,
+    hears: watch::Sender<bool>,
+    _files: TempDir,
 }
 
 impl Binary {
@@ -164,9 +148,14 @@ impl Binary {
         }
     }
 
-    /// A file in its directory.
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.files.path().join(name)
+    /// Closes the pipe that its stderr is: what it writes from now on fails.
+    pub(crate) fn close_stderr(&mut self) {
+        self.reader.abort_all();
+    }
+
+    /// Reads its stderr no more, and leaves it open: what it writes fills the pipe, and then waits.
+    pub(crate) fn stop_reading(&self) {
+        self.hears.send(false).expect("the reader listens until it is dropped");
     }
 
     /// Sends it a signal.
@@ -199,9 +188,20 @@ impl Binary {
     }
 }
 
-async fn listen(stderr: ChildStderr, said: watch::Sender<Vec<String>>) {
+async fn listen(stderr: ChildStderr, said: watch::Sender<Vec<String>>, mut listening: watch::Receiver<bool>) {
     let mut lines = BufReader::new(stderr).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        said.send_modify(|all| all.push(line));
+    loop {
+        tokio::select! {
+            line = lines.next_line() => match line {
+                Ok(Some(line)) => said.send_modify(|all| all.push(line)),
+                _ => return,
+            },
+            stopped = async { listening.wait_for(|listening| !listening).await.is_ok() } => {
+                if stopped {
+                    std::future::pending::<()>().await;
+                }
+                return;
+            }
+        }
     }
 }

@@ -39,7 +39,8 @@ impl Metrics {
     pub(crate) fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let has = |have: &[(String, String)], (label, value): &(&str, &str)| have.iter().any(|(name, is)| name == label && is == value);
         let matching = self.samples.iter().filter(|(of, have, _)| of == name && labels.iter().all(|label| has(have, label)));
-        matching.map(|(.., value)| value).sum()
+        // A sum of nothing is -0.
+        matching.map(|(.., value)| value).sum::<f64>() + 0.0
     }
 
     /// [`Metrics::value`] of what is counted.
