@@ -5,6 +5,8 @@
 
 mod support;
 
+mod architecture;
 mod carry;
 mod headers;
+mod readme;
 mod streams;
