@@ -4,12 +4,11 @@ use std::{io::Write, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, header, uri::PathAndQuery};
-use http_body_util::{BodyExt, Limited};
 use serde::{Deserialize, de::IgnoredAny};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::{
-    body::Outgoing,
+    body::{self, Held, Ledger, Outgoing},
     config::{Config, Loaded, Telemetry as TelemetryConfig, Upstream},
     drain::Tracker,
     telemetry::{ConnectPhases, Telemetry, names::Clock},
@@ -17,10 +16,12 @@ use crate::{
     wire::Dialect,
 };
 
-/// Of a whole probe of one upstream, beside its connection.
+/// To the head of the reply.
 const LIMIT: Duration = Duration::from_secs(15);
+/// Between two reads of its body.
+const SILENCE: Duration = Duration::from_secs(5);
 /// Largest list of models that is read.
-const LIST_MAX: usize = 4 << 20;
+const LIST_MAX: u64 = 4 << 20;
 
 /// How a probe ended.
 enum Verdict {
@@ -124,10 +125,11 @@ fn request(destination: &Destination) -> Request<Outgoing> {
 async fn read(attempted: Attempted, has_key: bool) -> Verdict {
     let status = attempted.response.status();
     let mut lease = attempted.lease;
-    let body = match timeout(LIMIT, Limited::new(attempted.response.into_body(), LIST_MAX).collect()).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) => return Verdict::Bad(format!("{status}, and its body broke off: {error}")),
-        Err(_) => return Verdict::Bad(format!("{status}, and its body did not end within {LIMIT:?}")),
+    let mut body = attempted.response.into_body();
+    let body = match body::read_up_to(&mut body, LIST_MAX, &mut Ledger::default().open(), Some(SILENCE)).await {
+        Ok(Held::Whole(body)) => body,
+        Ok(Held::Over(_)) => return Verdict::Bad(format!("{status}, and a list of models of more than {LIST_MAX} bytes")),
+        Err(error) => return Verdict::Bad(format!("{status}, and then: {error}")),
     };
     lease.release();
     match status.as_u16() {
