@@ -6,5 +6,7 @@
 mod support;
 
 mod carry;
+mod connections;
+mod deadlines;
 mod headers;
 mod streams;
