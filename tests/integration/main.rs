@@ -9,4 +9,6 @@ mod carry;
 mod connections;
 mod deadlines;
 mod headers;
+mod routes;
+mod sizes;
 mod streams;
