@@ -131,8 +131,11 @@ impl Cli {
                     Err(code) => return Ok(code),
                 };
                 let selection = Selection { agent: verb.agent, model: verb.model, path: verb.path };
-                loaded.print(&mut std::io::stdout().lock(), &selection)?;
-                Ok(ExitCode::SUCCESS)
+                match loaded.print(&mut std::io::stdout().lock(), &selection) {
+                    // Whoever reads has seen enough: `pillion check | head`.
+                    Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+                    printed => Ok(printed.map(|()| ExitCode::SUCCESS)?),
+                }
             }
             Verb::Demo(verb) => runtime()?.block_on(demo::run(verb.duration, verb.seed)),
             Verb::Simulate(verb) => runtime()?.block_on(demo::simulate(verb)),
