@@ -2,7 +2,7 @@
 
 use ring::digest::{Context, SHA256};
 
-use crate::support::{Agent, Wire, agent, call, chat, hex, model, proxy, upstream};
+use crate::support::{Agent, PATIENCE, Wire, agent, call, chat, hex, model, proxy, upstream};
 
 /// What is carried: 200 MB, in blocks of a prime size so that no piece of it is like the one before.
 const BLOCK: usize = 1_000_003;
@@ -155,12 +155,28 @@ async fn an_upload_that_breaks_off_never_reaches_the_upstream_as_whole() {
         let mut agent = agent(&proxy).await;
         agent.asks();
         agent.write(format!("POST /v1/sink HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n5\r\nhello\r\n")).await;
-        model.wait_until(crate::support::PATIENCE, |seen| seen.iter().any(|one| one.ended.is_none())).await.unwrap();
+        model.wait_until(PATIENCE, |seen| seen.iter().any(|one| one.ended.is_none())).await.unwrap();
         agent.hang_up();
-        model.wait_until(crate::support::PATIENCE, |seen| seen.iter().all(|one| one.ended.is_some())).await.unwrap();
+        model.wait_until(PATIENCE, |seen| seen.iter().all(|one| one.ended.is_some())).await.unwrap();
     }
     assert!(model.requests().iter().all(|seen| !seen.body_complete));
     proxy.settle_as("cancelled").await;
+}
+
+#[tokio::test]
+async fn a_call_that_breaks_off_while_it_is_held_is_the_agents_hang_up() {
+    let model = model("").await;
+    let proxy = proxy().to(model.url()).run();
+    for how in [Agent::hang_up, Agent::reset] {
+        let mut agent = agent(&proxy).await;
+        agent.asks();
+        agent.write("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n").await;
+        agent.take(25).await;
+        how(agent);
+    }
+    let metrics = proxy.settle_as("cancelled").await;
+    assert_eq!(metrics.count("pillion_refusals_total", &[]), 0);
+    assert!(model.requests().is_empty());
 }
 
 #[tokio::test]
@@ -171,6 +187,6 @@ async fn an_agent_that_reads_nothing_is_let_go() {
     agent.send(&call("GET", "/v1/bytes/50000000")).await;
     let metrics = proxy.settle_as("cancelled").await;
     assert_eq!(metrics.count("pillion_timeouts_total", &[("clock", "reader")]), 1);
-    let seen = model.wait_for_ends(1, crate::support::PATIENCE).await.unwrap();
+    let seen = model.wait_for_ends(1, PATIENCE).await.unwrap();
     assert!(matches!(seen[0].end, pillion::demo::model::End::Gone(..)), "{:?}", seen[0].end);
 }
