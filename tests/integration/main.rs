@@ -7,6 +7,10 @@ mod support;
 
 mod architecture;
 mod carry;
+mod connections;
+mod deadlines;
 mod headers;
 mod readme;
+mod routes;
+mod sizes;
 mod streams;

@@ -170,6 +170,13 @@ impl Agent {
         self.buffer.drain(..size).collect()
     }
 
+    /// Reads the line in front of a chunk.
+    pub(crate) async fn chunk_size(&mut self) -> usize {
+        let end = self.fill_until(|bytes| find(bytes, b"\r\n")).await.unwrap_or_else(|| panic!("no chunk: {:?}", self.closed));
+        let line: Vec<u8> = self.buffer.drain(..end + 2).collect();
+        usize::from_str_radix(String::from_utf8_lossy(&line).trim(), 16).unwrap()
+    }
+
     /// Waits for the end of the connection, and says how it came; bytes that come before it are dropped.
     pub(crate) async fn closed(&mut self) -> End {
         let never = self.fill_until(|_| None::<()>).await;
