@@ -13,7 +13,7 @@ use crate::config::{Environment, Flags, Selection};
 /// Exit code of a usage or config error.
 pub const USAGE: u8 = 2;
 
-/// An observability sidecar proxy for LLM traffic: point your agents' base_url at it and change nothing else.
+/// An observability sidecar proxy for LLM traffic: point your agents' `base_url` at it and change nothing else.
 #[derive(Debug, Parser)]
 #[command(name = "pillion", version, about, max_term_width = 100)]
 pub struct Cli {
@@ -35,7 +35,7 @@ enum Verb {
 
 #[derive(Debug, Args)]
 struct Shared {
-    /// The configuration file (YAML). None is needed [env: PILLION_CONFIG]
+    /// The configuration file (YAML). None is needed [env: `PILLION_CONFIG`]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where agents connect [default: 127.0.0.1:4100]

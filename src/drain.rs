@@ -12,10 +12,12 @@
 
 use std::{
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::Poll,
 };
 
 use tokio::sync::{Notify, watch};
@@ -135,6 +137,22 @@ impl Tracker {
     }
 }
 
+/// A contained panic.
+#[derive(Debug, thiserror::Error)]
+#[error("a task has panicked")]
+pub struct Panicked;
+
+/// Runs a future whose panic shall end it alone, and not the task that it is part of.
+pub async fn contain<F: Future>(future: F) -> Result<F::Output, Panicked> {
+    let mut future = std::pin::pin!(future);
+    // Whoever is told of the panic drops the future, so that nothing half-done in it is seen again.
+    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Ok),
+        Err(_) => Poll::Ready(Err(Panicked)),
+    })
+    .await
+}
+
 impl<F> hyper::rt::Executor<F> for Tracker
 where
     F: Future + Send + 'static,
@@ -160,6 +178,12 @@ mod tests {
         drainer.advance(Stage::Draining);
         waiting.await;
         assert_eq!(drain.stage(), Stage::Cutting);
+    }
+
+    #[tokio::test]
+    async fn a_contained_panic_is_told_and_ends_nothing_else() {
+        assert_eq!(contain(async { 7 }).await.unwrap(), 7);
+        assert!(contain(async { panic!("on purpose") }).await.is_err());
     }
 
     #[tokio::test]

@@ -1,4 +1,48 @@
-//! Pillion: an observability sidecar proxy for LLM traffic.
+//! Pillion rides beside an agent process: the agent points its `base_url` here, and every byte goes on to the model and back as before.
+//! On the way an exchange is kept inside deadlines, retried where that is safe, and reported.
+//!
+//! ```text
+//!  agent ──▶ downstream ──▶ proxy::handle ─────────────────────────────────────────────▶ upstream ──▶ model
+//!            accept, bound    route    1  which upstream, which dialect, who calls        connect, pool,
+//!                             receive  2  the body, held where it may be sent again       clocks, budget
+//!                             settle   3  which policies, now that the model is known
+//!                             rewrite  4  the only place where a request changes
+//!                             send     5  attempt, and perhaps attempt again
+//!  agent ◀────────────────    relay    6  the reply as it comes, observed        ◀──────────────────── model
+//!                             refusal  ×  every way to say no
+//!
+//!                             `wire` says what the bytes mean; what is learnt goes into one `Record`,
+//!                             and `telemetry` alone turns that into metrics, spans and a line of the log.
+//! ```
+//!
+//! # Layers
+//!
+//! A module imports only from lines above its own; a test holds it to that.
+//!
+//! | | modules |
+//! |---|---|
+//! | 0 | [`wire`] [`body`] [`drain`] [`secret`] |
+//! | 1 | [`config`] |
+//! | 2 | [`telemetry`] |
+//! | 3 | [`upstream`] |
+//! | 4 | [`proxy`] |
+//! | 5 | [`downstream`] [`admin`] |
+//! | 6 | [`server`] |
+//! | 7 | [`demo`] |
+//! | 8 | [`cli`], `main` |
+//!
+//! # Invariants
+//!
+//! * **I1** `wire` does no I/O and reads no clock. (`architecture::pure_modules_touch_no_sockets_and_no_clock`)
+//! * **I2** A reply's bytes are never changed, delayed or gathered beyond what a listed exception says. (`carry`, `streams`)
+//! * **I3** A request changes only in `rewrite`. (`headers`, `retries`)
+//! * **I4** Observing cannot bite: what cannot be read is counted and passed on. (`wire::reading`)
+//! * **I5** Each exchange is reported exactly once, whatever ended it. (the accounting check that ends every test of a fault)
+//! * **I6** Every buffer, table, queue and wait has a bound with a name.
+//! * **I7** One exchange sees one config.
+//! * **I8** Names of metrics and attributes stand in `telemetry::names` alone; label values are from closed sets, or capped.
+//! * **I9** Secrets and prompts reach no log, span or metric. (`secret`, `config`)
+//! * **I10** Imports point down. (`architecture::imports_point_down`)
 
 pub mod admin;
 pub mod body;

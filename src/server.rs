@@ -68,7 +68,7 @@ impl Server {
         let (admin_drainer, admin_drain) = drain::channel();
         let (agents, upstreams, ledger) = (Tracker::default(), Tracker::default(), Ledger::default());
         watch(&telemetry, &ledger, [agents.clone(), upstreams.clone()]);
-        let destinations = Destinations::new(&config, &upstreams);
+        let destinations = Destinations::new(&config, &upstreams, &telemetry);
         let proxy = Arc::new(Proxy::new(Arc::clone(&config), destinations, telemetry.clone(), ledger, drain.clone()));
         let server = Arc::new(config.server.clone());
         let page = Arc::new(Admin::new(server, traffic_address, telemetry.clone(), drain.clone()));
@@ -146,5 +146,7 @@ fn warn_beyond_loopback(addresses: &[(&str, SocketAddr)]) {
 
 /// What is held and what runs, for the gauges.
 fn watch(telemetry: &Telemetry, ledger: &Ledger, trackers: [Tracker; 2]) {
-    let _ = (telemetry, ledger, trackers);
+    let ledger = ledger.clone();
+    telemetry.watch_held_bytes(move || ledger.held());
+    telemetry.watch_tasks(move || trackers.iter().map(|tracker| u64::try_from(tracker.running()).unwrap_or(u64::MAX)).sum());
 }

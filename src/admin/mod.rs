@@ -1,6 +1,6 @@
 //! The admin port: health, readiness and metrics. Answers `GET` and `HEAD` alone, and tells nothing to whom it does not know.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -50,7 +50,7 @@ impl Admin {
             "/readyz" => self.ready(),
             _ => match self.admit(request) {
                 Ok(()) => self.show(path),
-                Err(refused) => refused,
+                Err(refused) => *refused,
             },
         }
     }
@@ -60,15 +60,15 @@ impl Admin {
     }
 
     /// The token where there is one; the names of this machine on loopback.
-    fn admit(&self, request: &Request<Incoming>) -> Result<(), Response<Full<Bytes>>> {
+    fn admit(&self, request: &Request<Incoming>) -> Result<(), Box<Response<Full<Bytes>>>> {
         if self.server.admin.ip().is_loopback() && check_origin(&self.server.hosts, request.uri(), request.version(), request.headers()).is_err() {
-            return Err(text(StatusCode::MISDIRECTED_REQUEST, "this Host or Origin is not known here; add it to server.hosts\n"));
+            return Err(Box::new(text(StatusCode::MISDIRECTED_REQUEST, "this Host or Origin is not known here; add it to server.hosts\n")));
         }
         match &self.server.admin_token {
             Some(token) if !bearer(request.headers()).is_some_and(|given| token.matches(given)) => {
                 let mut response = text(StatusCode::UNAUTHORIZED, "a bearer token is needed (server.admin_token)\n");
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-                Err(response)
+                Err(Box::new(response))
             }
             _ => Ok(()),
         }
@@ -87,8 +87,12 @@ impl Admin {
     }
 
     fn index(&self) -> String {
-        let list: String = ENDPOINTS.iter().map(|(path, what)| format!("  {path:<10} {what}\n")).collect();
-        format!("Pillion {}; agents connect to http://{}\n\n{list}", env!("CARGO_PKG_VERSION"), self.traffic)
+        let mut index = format!("Pillion {}; agents connect to http://{}\n\n", env!("CARGO_PKG_VERSION"), self.traffic);
+        for (path, what) in ENDPOINTS {
+            // Writing to a string cannot fail.
+            let _ = writeln!(index, "  {path:<10} {what}");
+        }
+        index
     }
 }
 

@@ -17,7 +17,7 @@ use super::run::{self, Signals, say};
 use crate::{
     config::{Environment, Loaded, LogLevel},
     server::StartError,
-    telemetry::names::Outcome,
+    telemetry::{Telemetry, names::Outcome},
 };
 
 /// Starts the program, ends with it, and says what went wrong on the way.
@@ -37,14 +37,21 @@ pub(super) async fn serve(mut loaded: Loaded, environment: &Environment, command
     let status = wait(&mut child, &mut signals).await?;
     let telemetry = server.telemetry();
     run::stop(server, &mut signals).await;
-    let totals = telemetry.outcomes();
-    let failed: Vec<_> = totals.iter().filter(|(outcome, count)| *outcome != Outcome::Ok && *count > 0).collect();
-    if !failed.is_empty() {
-        let all: u64 = totals.iter().map(|(_, count)| count).sum();
-        let list: Vec<_> = failed.iter().map(|(outcome, count)| format!("{count} {}", outcome.as_str())).collect();
-        say(&format!("pillion: {all} exchanges, of which {}", list.join(", ")));
+    if let Some(summary) = summary(&telemetry) {
+        say(&summary);
     }
     Ok(code(status))
+}
+
+/// How the exchanges ended, where not all went well.
+fn summary(telemetry: &Telemetry) -> Option<String> {
+    let all: u64 = Outcome::ALL.iter().map(|outcome| telemetry.ended(*outcome)).sum();
+    let failed: Vec<_> = Outcome::ALL
+        .into_iter()
+        .filter(|outcome| *outcome != Outcome::Ok && telemetry.ended(*outcome) > 0)
+        .map(|outcome| format!("{} {}", telemetry.ended(outcome), outcome.as_str()))
+        .collect();
+    (!failed.is_empty()).then(|| format!("pillion: {all} exchanges, of which {}", failed.join(", ")))
 }
 
 /// On the ports of the config; where those are the default ones and taken, on any.

@@ -1,20 +1,93 @@
-//! `demo` and `simulate`.
+//! `simulate`: the simulated model alone. `demo`: simulated agents, the real proxy and the simulated model, in one process and on free ports.
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    net::{Ipv4Addr, SocketAddr},
+    process::ExitCode,
+    time::Duration,
+};
 
-use super::run::Signals;
-use crate::demo::{self, SimulateOptions};
+use anyhow::Context as _;
+use tokio::{sync::mpsc, time::sleep};
+
+use super::run::{self, Signals};
+use crate::{
+    config::{self, Environment, Flags, LogLevel},
+    demo::{
+        self, SimulateOptions,
+        agents::{self, FAULTS},
+        model::{Model, ModelOptions, Pace},
+        script::Script,
+        summary::{Printer, follow},
+    },
+    telemetry::{Telemetry, names::Outcome},
+};
+
+/// Clocks short enough that a stalled model shows within a demo's first seconds.
+const CONFIG: &str = "timeouts:\n  first_token: 4s\n  idle: 4s\n";
+/// Pace of the simulated model, so that a stream can be seen to flow.
+const PACE: Pace = Pace { first_token: Duration::from_millis(250), tokens_per_second: Some(60.0) };
+/// Events that wait to be printed; agents wait for a slow terminal.
+const EVENTS: usize = 256;
 
 /// The simulated model alone, until a signal.
 pub(super) async fn simulate(verb: super::Simulate) -> anyhow::Result<ExitCode> {
     let super::Simulate { listen, script, seed, latency, tokens_per_second } = verb;
     let options = SimulateOptions { listen, script, seed, latency, tokens_per_second };
     let mut signals = Signals::new()?;
-    demo::simulate(options, &mut std::io::stdout(), async move { drop(signals.stop().await) }).await?;
+    let stopped = async move {
+        signals.stop().await;
+    };
+    demo::simulate(options, &mut std::io::stdout(), stopped).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The whole thing.
-pub(super) async fn run(_duration: Option<Duration>, _seed: u64) -> anyhow::Result<ExitCode> {
-    Ok(ExitCode::SUCCESS)
+/// The whole thing, until a signal or for `duration`.
+pub(super) async fn run(duration: Option<Duration>, seed: u64) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new()?;
+    let script = Script::read(FAULTS).context("the demo's own script is wrong")?;
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let model = Model::start(ModelOptions { listen: any_port, seed, script, pace: PACE, ..ModelOptions::default() }).await?;
+    let server = run::start(configured(&model)?, &[])?;
+    let mut out = std::io::stdout();
+    writeln!(out, "Simulated agents talk to a simulated model ({}) through Pillion.", model.url())?;
+    writeln!(out, "  agents connect to  http://{}\n  metrics            http://{}/metrics\n", server.traffic(), server.admin())?;
+
+    let (events, story) = mpsc::channel(EVENTS);
+    let printer = Printer::new(std::io::stdout(), std::io::stdout().is_terminal());
+    let told_to_end = async {
+        let over = async {
+            match duration {
+                Some(duration) => sleep(duration).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = over => {}
+            _ = signals.stop() => {}
+        }
+    };
+    let ((), summary) = tokio::join!(agents::run(server.traffic(), seed, events, told_to_end), follow(story, printer));
+    summary?;
+    let telemetry = server.telemetry();
+    let code = run::stop(server, &mut signals).await;
+    model.stop().await;
+    writeln!(out, "\nPillion counted{}", counted(&telemetry))?;
+    Ok(code)
+}
+
+/// The default config, in front of the simulated model alone, and quiet: the agents' own story is what is printed.
+fn configured(model: &Model) -> anyhow::Result<config::Config> {
+    let any = || Some("127.0.0.1:0".to_owned());
+    let flags = Flags { listen: any(), admin: any(), upstream: Some(model.url()) };
+    let environment: Environment = std::iter::empty::<(String, String)>().collect();
+    let loaded = config::read(CONFIG.as_bytes(), None, &flags, &environment).map_err(|errors| anyhow::anyhow!("{errors}"))?;
+    let mut config = loaded.config;
+    config.telemetry.log_level = LogLevel::Off;
+    Ok(config)
+}
+
+fn counted(telemetry: &Telemetry) -> String {
+    let ended = |outcome: Outcome| (telemetry.ended(outcome) > 0).then(|| format!(" {} {}", telemetry.ended(outcome), outcome.as_str()));
+    Outcome::ALL.into_iter().filter_map(ended).collect::<Vec<_>>().join(",")
 }

@@ -52,7 +52,9 @@ pub(super) fn say(text: &str) {
 
 /// Brings up telemetry and the proxy.
 pub(super) fn start(config: Config, warnings: &[String]) -> anyhow::Result<Server> {
-    let telemetry = Telemetry::start(&config.telemetry, Box::new(std::io::stderr()));
+    let telemetry = Telemetry::start(&config.telemetry, Box::new(std::io::stderr()))?;
+    // Fails only where one is set already: by a first try on other ports.
+    let _ = tracing::subscriber::set_global_default(telemetry.subscriber());
     for warning in warnings {
         tracing::warn!("{warning}");
     }

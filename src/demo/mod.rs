@@ -4,5 +4,6 @@ pub mod agents;
 pub mod model;
 pub mod script;
 mod simulate;
+pub mod summary;
 
 pub use simulate::{SimulateError, SimulateOptions, simulate};

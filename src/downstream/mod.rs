@@ -112,10 +112,9 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let _gauge = gate.telemetry.connection(Side::Downstream);
     // Refused only by a socket that is closed already, which the first read will tell.
     let _ = stream.set_nodelay(true);
-    let peer = Arc::new(Peer::default());
+    let peer = Arc::new(Peer::new(gate.telemetry.connection(Side::Downstream)));
     let socket = AgentSocket::new(stream, Arc::clone(&peer), Patience::new(gate.reader));
     let asking = Arc::clone(&peer);
     let service = service_fn(move |request| {

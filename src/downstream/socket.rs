@@ -20,7 +20,7 @@ use crate::proxy::{Peer, Turn};
 /// From the first byte of a head (or a new connection) to its last.
 const HEAD: Duration = Duration::from_secs(10);
 /// Between two exchanges. Python's clients drop idle connections after 5 s, so this never races with them.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 
 /// The clocks of one connection.
 #[derive(Debug)]

@@ -62,16 +62,12 @@ impl Exchange {
 
     /// Counts it as in flight at this upstream until it ends.
     pub fn admit(&mut self, upstream: &Upstream) {
-        self.in_flight = self.telemetry.in_flight(&upstream.name);
+        self.in_flight = Some(self.telemetry.in_flight(&upstream.name));
         let record = self.record();
+        record.credentials_replaced = upstream.api_key.is_some();
         record.upstream = Some(Arc::clone(&upstream.name));
         record.provider = Some(Arc::clone(&upstream.provider));
         record.server = Some((Arc::from(upstream.host.as_str()), upstream.port));
-    }
-
-    /// Pillion answers itself.
-    pub fn refused(self, outcome: Outcome, reason: Reason) {
-        self.finish(outcome, Some(reason));
     }
 
     /// Waits for `other`; the time is not ours.

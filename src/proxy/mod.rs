@@ -32,7 +32,7 @@ use self::{
 use crate::{
     body::Ledger,
     config::{Config, Policy},
-    drain::{Drain, Stage},
+    drain::{self, Drain, Stage},
     telemetry::{Telemetry, names::Reason},
     upstream::{AgentLimit, Destination, Destinations},
     wire::{Call, Dialect},
@@ -73,12 +73,12 @@ impl Proxy {
         let mut exchange = Exchange::begin(&head, peer, &self.telemetry, &self.drain);
         let ending = tokio::select! {
             biased;
-            ending = self.carry(&mut exchange, head, body) => ending,
+            ending = drain::contain(self.carry(&mut exchange, head, body)) => ending.unwrap_or_else(|_| Err(self.panicked())),
             () = self.drain.reached(Stage::Cutting) => Err(Refusal::draining()),
         };
         match ending {
             Ok((sent, way)) => self.relay(exchange, sent, &way),
-            Err(refusal) => self.refuse(exchange, &refusal, dialect),
+            Err(refusal) => refuse(exchange, &refusal, dialect),
         }
     }
 
@@ -98,7 +98,7 @@ impl Proxy {
         let (destination, policy) = self.settle(&target, &call)?;
         exchange.admit(&destination.upstream);
         let version = head.version;
-        let template = self.rewrite(exchange, head, &target, destination, &policy);
+        let template = self.rewrite(head, &target, destination, &policy);
         let (dialect, stream) = (target.dialect, call.stream);
         exchange.record().call = call;
 
@@ -134,9 +134,9 @@ impl Proxy {
         Ok((destination, Arc::clone(route.map_or(&self.config.policy, |route| &route.policy))))
     }
 
-    fn rewrite(&self, exchange: &mut Exchange, head: request::Parts, target: &Target, destination: &Destination, policy: &Policy) -> Template {
+    /// The head of every attempt.
+    fn rewrite(&self, head: request::Parts, target: &Target, destination: &Destination, policy: &Policy) -> Template {
         let upstream = &destination.upstream;
-        exchange.record().credentials_replaced = upstream.api_key.is_some();
         let uri = destination.uri(target.forward(upstream));
         let upward = Upward { uri, host: destination.host(), upstream, dialect: target.dialect, carry: &policy.carry, mark: &self.mark };
         Template::new(head, upward)
@@ -159,17 +159,23 @@ impl Proxy {
         Response::from_parts(head, Relayed::Reply(Box::new(Relay::new(sent.answer, exchange, &course))))
     }
 
-    /// An answer of our own, in the caller's dialect.
-    fn refuse(&self, mut exchange: Exchange, refusal: &Refusal, dialect: Option<Dialect>) -> Response<Relayed> {
-        let record = exchange.record();
-        record.clock = refusal.clock;
-        let (name, attempts) = (record.trace.exchange_id(), record.attempts.len());
-        let mut response = refusal.answer(record.dialect.or(dialect), name.as_str()).map(Relayed::Own);
-        rewrite::mark_reply(response.headers_mut(), name.to_header(), attempts);
-        exchange.answered(response.status().as_u16());
-        exchange.refused(refusal.outcome(), refusal.reason);
-        response
+    /// A fault of ours ends the exchange that it met, and nothing else.
+    fn panicked(&self) -> Refusal {
+        self.telemetry.panicked();
+        Refusal::new(Reason::Panic, "Pillion has met a fault of its own while it carried this request; others are not affected")
     }
+}
+
+/// An answer of our own, in the caller's dialect.
+fn refuse(mut exchange: Exchange, refusal: &Refusal, dialect: Option<Dialect>) -> Response<Relayed> {
+    let record = exchange.record();
+    record.clock = refusal.clock;
+    let (name, attempts) = (record.trace.exchange_id(), record.attempts.len());
+    let mut response = refusal.answer(record.dialect.or(dialect), name.as_str()).map(Relayed::Own);
+    rewrite::mark_reply(response.headers_mut(), name.to_header(), attempts);
+    exchange.answered(response.status().as_u16());
+    exchange.finish(refusal.outcome(), Some(refusal.reason));
+    response
 }
 
 /// Writes down where a request goes and who sent it.

@@ -1,10 +1,16 @@
 //! The agent's connection as the exchanges on it see it. The listener makes one for each connection and acts on what is set here.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU32, Ordering},
+};
+
+use crate::telemetry::{ConnectionGauge, names::ConnectionState};
 
 /// One connection of an agent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Peer {
+    gauge: Mutex<ConnectionGauge>,
     /// Begins and ends of exchanges so far: odd while one is under way.
     turns: AtomicU32,
     reset: AtomicBool,
@@ -24,14 +30,27 @@ pub enum Turn {
 }
 
 impl Peer {
+    /// A connection that has just been accepted, counted by this gauge.
+    pub fn new(mut gauge: ConnectionGauge) -> Self {
+        gauge.set(ConnectionState::Idle);
+        let off = || AtomicBool::new(false);
+        Self { gauge: Mutex::new(gauge), turns: AtomicU32::new(0), reset: off(), stalled: off(), slow: off() }
+    }
+
+    fn count_as(&self, state: ConnectionState) {
+        self.gauge.lock().unwrap_or_else(PoisonError::into_inner).set(state);
+    }
+
     /// An exchange begins.
     pub fn begin(&self) {
         self.turns.fetch_or(1, Ordering::AcqRel);
+        self.count_as(ConnectionState::Active);
     }
 
     /// It is over.
     pub fn end(&self) {
         let _ = self.turns.fetch_update(Ordering::AcqRel, Ordering::Acquire, |turns| (turns % 2 == 1).then(|| turns.wrapping_add(1)));
+        self.count_as(ConnectionState::Idle);
     }
 
     /// Whose turn it is.

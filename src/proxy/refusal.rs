@@ -78,13 +78,10 @@ impl Refusal {
 
     /// An attempt failed and is not repeated. `attempts` were made, of which this was the last.
     pub(super) fn failed(failure: &Failure, upstream: &str, attempts: usize, limit: Option<Duration>, elapsed: Duration) -> Self {
-        let message = match failure.clock {
-            Some(clock) => timed_out(clock, &failure.detail, limit, attempts),
-            None => {
-                let mut message = format!("Upstream {upstream}: {}. Tried {}, {:.1?} in all", failure.detail, times(attempts), elapsed);
-                message.push_str(advice(failure.reason));
-                message
-            }
+        let message = if let Some(clock) = failure.clock {
+            timed_out(clock, &failure.detail, limit, attempts)
+        } else {
+            format!("Upstream {upstream}: {}. Tried {}, {elapsed:.1?} in all{}", failure.detail, times(attempts), advice(failure.reason))
         };
         Self { reason: failure.reason, message, clock: failure.clock, retry_after: None }
     }
@@ -118,7 +115,7 @@ impl Refusal {
     }
 }
 
-/// "no first token from the model within 5m (timeouts.first_token), attempt 1 …": the clock, how long, and what to change.
+/// Which clock, at which hop, how long, how many attempts, and what to change.
 fn timed_out(clock: Clock, detail: &str, limit: Option<Duration>, attempts: usize) -> String {
     let within = limit.map_or_else(String::new, |limit| format!(" within {limit:?}"));
     let (name, change) = match clock {

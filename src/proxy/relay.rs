@@ -76,8 +76,9 @@ pub struct Relay {
     error_events: bool,
     /// Whether our reply to the agent has no framing but its end, so that only a reset says it is broken.
     close_delimited: bool,
-    first_content: Option<Instant>,
-    last_content: Option<Instant>,
+    /// When the first content came, and how many events had come by then.
+    first_content: Option<(Instant, u64)>,
+    last_event: Option<Instant>,
 }
 
 /// How a reply is to be relayed.
@@ -112,7 +113,7 @@ impl Relay {
             error_events: course.policy.carry.error_events,
             close_delimited: course.close_delimited,
             first_content: None,
-            last_content: None,
+            last_event: None,
             exchange: Some(exchange),
             answer,
         };
@@ -195,16 +196,8 @@ impl Relay {
             self.fill(&mut exchange);
             exchange.finish(Outcome::Cut, Some(reason));
         }
-        match event {
-            Some(event) => {
-                self.stage = Stage::Telling(event);
-                self.poll_broken(cx)
-            }
-            None => {
-                self.stage = Stage::Flushing;
-                self.poll_broken(cx)
-            }
-        }
+        self.stage = event.map_or(Stage::Flushing, Stage::Telling);
+        self.poll_broken(cx)
     }
 
     /// The event that says so, where there is a place for it: between two events of a stream.
@@ -254,13 +247,14 @@ impl Relay {
             return;
         }
         let Some(exchange) = &mut self.exchange else { return };
-        let record = exchange.record();
-        if self.answer.reading.as_ref().is_some_and(Reading::is_stream) {
-            record.first_token.get_or_insert_with(|| record.started.elapsed());
-            record.content_events = progress.events;
+        if !self.answer.reading.as_ref().is_some_and(Reading::is_stream) {
+            return;
         }
-        self.first_content.get_or_insert(now);
-        self.last_content = Some(now);
+        let (_, before) = *self.first_content.get_or_insert((now, progress.events));
+        self.last_event = Some(now);
+        let record = exchange.record();
+        record.first_token.get_or_insert_with(|| record.started.elapsed());
+        record.content_events = progress.events.saturating_sub(before);
     }
 
     fn count(&mut self, data: &Bytes) {
@@ -272,7 +266,7 @@ impl Relay {
     /// Moves what was read into the record.
     fn fill(&mut self, exchange: &mut Exchange) {
         let record = exchange.record();
-        if let (Some(first), Some(last)) = (self.first_content, self.last_content) {
+        if let (Some((first, _)), Some(last)) = (self.first_content, self.last_event) {
             record.content_time = last - first;
         }
         if let Some(reading) = self.answer.reading.take() {

@@ -72,7 +72,7 @@ enum Setback {
     /// No reply.
     Failure(Failure),
     /// A reply that failed.
-    Reply { answer: Answer, status: u16, error: Option<ReplyError>, event: bool },
+    Reply { answer: Box<Answer>, status: u16, error: Option<ReplyError>, event: bool },
 }
 
 /// Attempts until there is something for the agent.
@@ -149,9 +149,7 @@ impl Sending<'_> {
         let nth = exchange.record().attempts.len();
         exchange.record().attempts.push(begun(cause));
         if let Some(trace) = self.propagate {
-            // The first attempt has a span of its own only if there is a second.
-            let span = if nth == 0 { trace.span_id } else { trace.attempt_span_id(nth) };
-            self.template.set_traceparent(trace.child_traceparent(span));
+            self.template.set_traceparent(trace.child_traceparent(trace.attempt_span_id(nth)));
         }
         let agent = self.agent.map(|(limit, _)| limit.less_margin());
         let after_upload = [(Clock::Total, self.policy.timeouts.total), (Clock::Agent, agent)];
@@ -187,10 +185,13 @@ impl Sending<'_> {
         };
         let attempt = exchange.record().attempts.last_mut().expect("an attempt was begun");
         match opening {
-            Opening::Flowing => Ok(Sent { answer, spent: false, deadlines: Deadlines::default() }),
+            Opening::Flowing => {
+                self.begin_to_flow(deadlines);
+                Ok(Sent { answer, spent: false, deadlines: Deadlines::default() })
+            }
             Opening::Failed { status, error, event } => {
                 attempt.result = if event { AttemptResult::StreamError } else { AttemptResult::of_status(status) };
-                Err(Setback::Reply { answer, status, error, event })
+                Err(Setback::Reply { answer: Box::new(answer), status, error, event })
             }
             Opening::Broken(reason) => {
                 (attempt.result, attempt.reason) = (AttemptResult::Reset, Some(reason));
@@ -203,6 +204,14 @@ impl Sending<'_> {
                 let reason = Reason::of_clock(clock);
                 Err(Setback::Failure(Failure { reason, clock: Some(clock), again: Again::Unsafe, detail, line: None, reused: false }))
             }
+        }
+    }
+
+    /// The clocks that wait for a reply have done their part; a limit of each read begins anew with each.
+    fn begin_to_flow(&self, deadlines: &mut Deadlines) {
+        deadlines.stop(Clock::FirstToken);
+        if self.agent.is_some_and(|(limit, _)| limit.per_read) {
+            deadlines.stop(Clock::Agent);
         }
     }
 
@@ -237,12 +246,13 @@ impl Sending<'_> {
     }
 
     /// No further attempt: a failed reply passes as it came, anything else is answered by us.
-    fn last(&self, exchange: &mut Exchange, setback: Setback, replayable: bool, deadlines: Deadlines) -> Result<Sent, Refusal> {
+    fn last(&self, exchange: &mut Exchange, setback: Setback, replayable: bool, mut deadlines: Deadlines) -> Result<Sent, Refusal> {
         match setback {
             Setback::Reply { answer, status, event, .. } => {
                 let spent =
                     !event && replayable && self.policy.retries.attempts > 1 && (retryable_status(status) || says_retry(&answer.head.headers));
-                Ok(Sent { answer, spent, deadlines })
+                self.begin_to_flow(&mut deadlines);
+                Ok(Sent { answer: *answer, spent, deadlines })
             }
             Setback::Failure(failure) => {
                 let record = exchange.record();

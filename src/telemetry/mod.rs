@@ -1,48 +1,164 @@
 //! Turns finished [`Record`]s into metrics, spans and log lines. Nobody else knows a metric's name; nothing here can hold up traffic.
+//!
+//! ```text
+//!                    ┌ metrics     a few atomics, here and now
+//! report(Record) ────┼ otlp        bounded queue ─ thread ─ spans ─ OTLP receiver
+//!                    └ logs        bounded queue ─ thread ─ lines ─ stderr
+//! ```
+
+use std::{
+    io::Write,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use prometheus::proto::MetricType;
+use tracing::Subscriber;
 
 #[cfg(test)]
 mod fixture;
+mod logs;
 mod metrics;
 pub mod names;
+mod otlp;
+mod queue;
 mod record;
+mod spans;
 mod trace;
 
+use logs::{Log, LogLayer};
 pub use metrics::{CONTENT_TYPE, ConnectionGauge, InFlight};
+use metrics::{Metrics, Probe};
+use names::{Outcome, Reason, Side};
+use otlp::Otlp;
+pub use otlp::StartError;
 pub use record::{Attempt, ConnectPhases, Phase, Record, RetryCause};
 pub use trace::{ExchangeId, TraceContext, baggage_agent, is_agent_name};
 
+use crate::config;
+
 /// Where finished records go. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Telemetry {}
-impl Telemetry {
-    pub fn start(_: &crate::config::Telemetry, _: Box<dyn std::io::Write + Send>) -> Self {
-        Self {}
-    }
-    pub fn in_flight(&self, _: &str) -> Option<InFlight> {
-        None
-    }
-    pub fn connection(&self, _: names::Side) -> u8 {
-        0
-    }
-    pub fn report(&self, r: Record) {
-        eprintln!(
-            "{} {:?} {:?} {:?} {:?}",
-            r.path,
-            r.outcome,
-            r.reason,
-            r.status,
-            r.attempts.iter().map(|a| (a.result, a.reason, a.reused)).collect::<Vec<_>>()
-        );
-    }
-    pub fn refused(&self, _: Option<&str>, r: names::Reason) {
-        eprintln!("refused {r:?}");
-    }
-    pub fn accept_error(&self) {}
-    pub fn render(&self) -> String {
-        String::new()
-    }
-    pub fn outcomes(&self) -> Vec<(names::Outcome, u64)> {
-        vec![]
-    }
-    pub fn shutdown(&self, _: std::time::Duration) {}
+pub struct Telemetry {
+    inner: Arc<Inner>,
 }
+
+#[derive(Debug)]
+struct Inner {
+    metrics: Metrics,
+    log: Log,
+    /// `None` where no receiver is configured.
+    otlp: Option<Otlp>,
+    propagate: bool,
+    /// Exchanges by outcome, in the order of [`Outcome::index`].
+    outcomes: [AtomicU64; Outcome::COUNT],
+}
+
+impl Telemetry {
+    /// Starts what `config` asks for: metrics always, a thread that writes the log to `log_to` (stderr, as a rule), and one that exports spans where a
+    /// receiver is configured. The receiver need not be there yet.
+    pub fn start(config: &config::Telemetry, log_to: Box<dyn Write + Send>) -> Result<Self, StartError> {
+        let log = Log::start(config.log_level, config.log_format, log_to)?;
+        let metrics = Metrics::new(config);
+        let otlp = match &config.otlp {
+            Some(otlp) => Some(Otlp::start(config, otlp, log.clone(), metrics.panics())?),
+            None => None,
+        };
+        let lost = log.clone();
+        metrics.probe(Probe::new(names::metrics::LOG_DROPPED, MetricType::COUNTER, move || vec![("", lost.dropped())]));
+        if let Some(otlp) = &otlp {
+            let waiting = otlp.waiting();
+            metrics.probe(Probe::new(names::metrics::SPANS, MetricType::COUNTER, otlp.counts()));
+            metrics.probe(Probe::new(names::metrics::SPAN_QUEUE, MetricType::GAUGE, move || vec![("", waiting())]));
+        }
+        Ok(Self { inner: Arc::new(Inner { metrics, log, otlp, propagate: config.propagate, outcomes: Default::default() }) })
+    }
+
+    /// Reports one finished exchange. To be called exactly once for each, however it ended; from a `Drop` too: it never waits and never panics.
+    pub fn report(&self, mut record: Record) {
+        let inner = &*self.inner;
+        let reported = catch_unwind(AssertUnwindSafe(|| {
+            record.bound();
+            inner.outcomes[record.outcome.index()].fetch_add(1, Ordering::Relaxed);
+            inner.metrics.record(&record, inner.propagate);
+            let record = Arc::new(record);
+            if let Some(otlp) = &inner.otlp {
+                otlp.put(&record);
+            }
+            inner.log.exchange(&record);
+        }));
+        if reported.is_err() {
+            inner.metrics.panicked();
+        }
+    }
+
+    /// Exchanges reported so far that ended so.
+    pub fn ended(&self, outcome: Outcome) -> u64 {
+        self.inner.outcomes[outcome.index()].load(Ordering::Relaxed)
+    }
+
+    /// Counts an exchange as in flight at this upstream until the guard is dropped.
+    pub fn in_flight(&self, upstream: &str) -> InFlight {
+        self.inner.metrics.in_flight(upstream)
+    }
+
+    /// Counts an open connection until the guard is dropped; it begins as active.
+    pub fn connection(&self, side: Side) -> ConnectionGauge {
+        self.inner.metrics.connection(side)
+    }
+
+    /// Counts an answer of our own that belongs to no exchange: `framing`, `slow_head`, `host` … (Those of exchanges are counted from their records.)
+    pub fn refused(&self, agent: Option<&str>, reason: Reason) {
+        self.inner.metrics.refused(agent, reason);
+    }
+
+    /// Counts a connection that could not be accepted.
+    pub fn accept_error(&self) {
+        self.inner.metrics.accept_error();
+    }
+
+    /// Counts a fault of ours that was contained.
+    pub fn panicked(&self) {
+        self.inner.metrics.panicked();
+    }
+
+    /// Shows `held()` as `pillion_held_bytes`, read at each scrape: bytes of request bodies held for a replay. The first call counts.
+    pub fn watch_held_bytes(&self, held: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.inner.metrics.probe(Probe::new(names::metrics::HELD_BYTES, MetricType::GAUGE, move || vec![("", held())]));
+    }
+
+    /// Shows `tasks()` as `pillion_tasks`, read at each scrape: tasks that run. The first call counts.
+    pub fn watch_tasks(&self, tasks: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.inner.metrics.probe(Probe::new(names::metrics::TASKS, MetricType::GAUGE, move || vec![("", tasks())]));
+    }
+
+    /// All metrics in Prometheus' text format, of content type [`CONTENT_TYPE`].
+    pub fn render(&self) -> String {
+        self.inner.metrics.render()
+    }
+
+    /// A `tracing` subscriber that puts the program's own events into the log, in its format and from its level on; those of other crates from warn on.
+    pub fn subscriber(&self) -> impl Subscriber + Send + Sync + 'static {
+        LogLayer::subscriber(self.inner.log.clone())
+    }
+
+    /// Sends and writes what waits, within `deadline` (and at most two seconds for the spans). What is left is counted as dropped; what is reported
+    /// later, too. Blocks: not to be called on a worker of the traffic's runtime.
+    pub fn shutdown(&self, deadline: Duration) {
+        let until = tokio::time::Instant::now() + deadline;
+        if let Some(otlp) = &self.inner.otlp {
+            otlp.shutdown(deadline);
+        }
+        self.inner.log.shutdown(until.saturating_duration_since(tokio::time::Instant::now()).max(LOG_FLUSH_MIN));
+    }
+}
+
+/// The log is flushed last, and gets this much even when the spans have used up the time: it holds what to read about that.
+const LOG_FLUSH_MIN: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests;

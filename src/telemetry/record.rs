@@ -66,9 +66,9 @@ pub struct Record {
     pub first_byte: Option<Duration>,
     /// From `started` to the first content of a stream.
     pub first_token: Option<Duration>,
-    /// Events of the stream that carried content, beyond the first; and the time between the first and the last of them.
+    /// Events of a stream after the one that brought its first content.
     pub content_events: u64,
-    /// From the first to the last content event.
+    /// From the first content to the last event.
     pub content_time: Duration,
     /// The longest silence of the upstream within the reply's body.
     pub longest_gap: Duration,
@@ -107,9 +107,16 @@ impl Record {
         self.reason.filter(|reason| ours && self.status.is_some() && *reason != Reason::StreamError)
     }
 
+    /// When it ended, by the wall clock; when it began, where no calendar goes so far.
+    pub(super) fn ended_at(&self) -> SystemTime {
+        self.started_at.checked_add(self.duration).unwrap_or(self.started_at)
+    }
+
     /// Cuts every text that traffic chose down to [`TEXT_MAX`].
     pub(super) fn bound(&mut self) {
         bound(&mut self.path);
+        let shared = [&mut self.agent, &mut self.upstream, &mut self.provider];
+        shared.into_iter().flatten().chain(self.server.iter_mut().map(|(host, _)| host)).for_each(bound_shared);
         self.reply.finish_reasons.truncate(FINISH_REASONS_MAX);
         let reply = [&mut self.reply.id, &mut self.reply.model, &mut self.call.model];
         reply.into_iter().flatten().chain(&mut self.reply.finish_reasons).for_each(bound);
@@ -119,6 +126,11 @@ impl Record {
 }
 
 impl Attempt {
+    /// When it ended, by the wall clock; when it began, where no calendar goes so far.
+    pub(super) fn ended_at(&self) -> SystemTime {
+        self.started_at.checked_add(self.duration).unwrap_or(self.started_at)
+    }
+
     /// `error.type`; `None` where nothing failed.
     pub(super) fn error_type(&self) -> Option<Cow<'static, str>> {
         self.result.failed().then(|| match self.result {
@@ -142,6 +154,14 @@ fn bound(text: &mut String) {
         text.truncate(text.floor_char_boundary(TEXT_MAX - CUT_MARK.len()));
         text.push_str(CUT_MARK);
         text.shrink_to_fit();
+    }
+}
+
+fn bound_shared(text: &mut Arc<str>) {
+    if text.len() > TEXT_MAX {
+        let mut cut = text[..text.floor_char_boundary(TEXT_MAX)].to_owned() + CUT_MARK;
+        bound(&mut cut);
+        *text = cut.into();
     }
 }
 
@@ -280,10 +300,12 @@ mod tests {
     fn texts_of_any_length_are_cut_at_a_character() {
         let mut long = record();
         long.call.model = Some("é".repeat(1 << 20));
+        long.agent = Some("é".repeat(1 << 20).into());
         long.reply.finish_reasons = vec!["x".repeat(5000); 1000];
         long.bound();
         let model = long.call.model.unwrap();
         assert!(model.len() <= TEXT_MAX && model.ends_with("é…"), "{}", model.len());
+        assert_eq!(long.agent.as_deref(), Some(&*model));
         assert_eq!((long.reply.finish_reasons.len(), long.reply.finish_reasons[0].len()), (64, TEXT_MAX));
     }
 }

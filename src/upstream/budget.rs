@@ -67,12 +67,12 @@ mod tests {
     #[test]
     fn a_burst_of_failures_is_retried_ten_times_and_a_fifth_of_the_requests() {
         let (budget, retries, now) = (Budget::new(), Retries::default(), Instant::now());
-        let retried = (0..100).filter(|_| {
+        let granted = (0..100).filter(|_| {
             budget.deposit(&retries, now);
             budget.withdraw(&retries, now)
         });
         // The bucket is full at the start, so the first deposit is lost: 10 + 99 × 0.2 = 29.8.
-        assert_eq!(retried.count(), 29);
+        assert_eq!(granted.count(), 29);
     }
 
     #[test]

@@ -27,7 +27,13 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::roots;
-use crate::{config, telemetry::ConnectPhases};
+use crate::{
+    config,
+    telemetry::{
+        ConnectPhases, ConnectionGauge, Telemetry,
+        names::{ConnectionState, Side},
+    },
+};
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -82,10 +88,11 @@ pub struct Line {
     read_before: AtomicU64,
     hung_up: AtomicBool,
     waiting: Mutex<Option<Waker>>,
+    gauge: Mutex<ConnectionGauge>,
 }
 
 impl Line {
-    fn new(peer: SocketAddr, phases: ConnectPhases) -> Self {
+    fn new(peer: SocketAddr, phases: ConnectPhases, gauge: ConnectionGauge) -> Self {
         Self {
             peer,
             phases,
@@ -94,17 +101,24 @@ impl Line {
             read_before: AtomicU64::new(0),
             hung_up: AtomicBool::new(false),
             waiting: Mutex::new(None),
+            gauge: Mutex::new(gauge),
         }
     }
 
     /// Counts one more exchange on this connection; whether there were others before.
     pub fn begin(&self) -> bool {
+        self.count_as(ConnectionState::Active);
         self.uses.fetch_add(1, Ordering::AcqRel) > 0
     }
 
     /// Remembers what the exchange that ends now has used, so that the next one's bytes are counted from here.
     pub fn end(&self) {
         self.read_before.store(self.read.load(Ordering::Acquire), Ordering::Release);
+        self.count_as(ConnectionState::Idle);
+    }
+
+    fn count_as(&self, state: ConnectionState) {
+        self.gauge.lock().unwrap_or_else(PoisonError::into_inner).set(state);
     }
 
     /// Whether a byte was read since the last exchange ended.
@@ -267,12 +281,13 @@ impl Socket {
 pub(super) struct Connector {
     upstream: Arc<config::Upstream>,
     tls: Arc<OnceLock<TlsConnector>>,
+    telemetry: Telemetry,
 }
 
 impl Connector {
     /// For this upstream. Roots are read when the first TLS connection is made.
-    pub(super) fn new(upstream: Arc<config::Upstream>) -> Self {
-        Self { upstream, tls: Arc::new(OnceLock::new()) }
+    pub(super) fn new(upstream: Arc<config::Upstream>, telemetry: Telemetry) -> Self {
+        Self { upstream, tls: Arc::new(OnceLock::new()), telemetry }
     }
 
     async fn connect(self) -> Result<Socket, ConnectError> {
@@ -280,7 +295,7 @@ impl Connector {
         let addresses = self.resolve(&mut phases).await?;
         let (stream, peer) = dial(&addresses, &mut phases).await?;
         let stream = if self.upstream.tls { Stream::Tls(Box::new(self.handshake(stream, &mut phases).await?)) } else { Stream::Plain(stream) };
-        Ok(Socket { stream, line: Arc::new(Line::new(peer, phases)) })
+        Ok(Socket { stream, line: Arc::new(Line::new(peer, phases, self.telemetry.connection(Side::Upstream))) })
     }
 
     async fn resolve(&self, phases: &mut ConnectPhases) -> Result<Vec<SocketAddr>, ConnectError> {
@@ -301,13 +316,11 @@ impl Connector {
     async fn handshake(&self, stream: TcpStream, phases: &mut ConnectPhases) -> Result<TlsStream<TcpStream>, ConnectError> {
         let begun = Instant::now();
         let host = self.upstream.host.clone();
-        let connector = match self.tls.get() {
-            Some(connector) => connector.clone(),
-            None => {
-                let config =
-                    roots::client_config(self.upstream.ca.as_deref()).map_err(|source| ConnectError::Roots { host: host.clone(), source })?;
-                self.tls.get_or_init(|| TlsConnector::from(config)).clone()
-            }
+        let connector = if let Some(connector) = self.tls.get() {
+            connector.clone()
+        } else {
+            let roots = roots::client_config(self.upstream.ca.as_deref()).map_err(|source| ConnectError::Roots { host: host.clone(), source })?;
+            self.tls.get_or_init(|| TlsConnector::from(roots)).clone()
         };
         let name = ServerName::try_from(host.clone())
             .map_err(|error| ConnectError::Tls { host: host.clone(), source: io::Error::new(io::ErrorKind::InvalidInput, error) })?;

@@ -44,7 +44,7 @@ impl AgentLimit {
     /// When Pillion answers: a margin of a twentieth before the agent would hang up, at least 50 ms (but half of tiny limits), at most 1 s.
     pub fn less_margin(self) -> Duration {
         let margin = (self.limit / 20).clamp(Duration::from_millis(50), Duration::from_secs(1)).min(self.limit / 2);
-        self.limit - margin
+        self.limit.saturating_sub(margin)
     }
 }
 

@@ -23,7 +23,10 @@ use crate::{
     body::{Outgoing, UploadError, UploadProgress},
     config,
     drain::Tracker,
-    telemetry::names::{Clock, Reason},
+    telemetry::{
+        Telemetry,
+        names::{Clock, Reason},
+    },
 };
 
 /// Idle connections kept for each upstream.
@@ -43,10 +46,11 @@ pub struct Destinations {
 
 impl Destinations {
     /// One for each upstream of the config.
-    pub fn new(config: &config::Config, tracker: &Tracker) -> Self {
+    pub fn new(config: &config::Config, tracker: &Tracker, telemetry: &Telemetry) -> Self {
         let upstreams =
             config.upstreams.values().chain(&config.only_upstream).chain(config.routes.iter().filter_map(|route| route.upstream.as_ref()));
-        let by_name = upstreams.map(|upstream| (Arc::clone(&upstream.name), Arc::new(Destination::new(Arc::clone(upstream), tracker)))).collect();
+        let by_name =
+            upstreams.map(|upstream| (Arc::clone(&upstream.name), Arc::new(Destination::new(Arc::clone(upstream), tracker, telemetry)))).collect();
         Self { by_name }
     }
 
@@ -114,13 +118,13 @@ pub struct Failure {
 }
 
 impl Destination {
-    fn new(upstream: Arc<config::Upstream>, tracker: &Tracker) -> Self {
+    fn new(upstream: Arc<config::Upstream>, tracker: &Tracker, telemetry: &Telemetry) -> Self {
         let scheme = if upstream.tls { uri::Scheme::HTTPS } else { uri::Scheme::HTTP };
         let bracketed = if upstream.host.contains(':') { format!("[{}]", upstream.host) } else { upstream.host.clone() };
         let default_port = if upstream.tls { 443 } else { 80 };
         let named = if upstream.port == default_port { bracketed } else { format!("{bracketed}:{}", upstream.port) };
         let authority = uri::Authority::try_from(named.as_str()).expect("the config holds valid hosts only");
-        let connector = Connector::new(Arc::clone(&upstream));
+        let connector = Connector::new(Arc::clone(&upstream), telemetry.clone());
         let client = |idle: usize| {
             Client::builder(tracker.clone())
                 .pool_max_idle_per_host(idle)

@@ -151,13 +151,13 @@ fn scripted_body(body: &Value) -> Answer {
 fn by_path(request: &Request<'_>) -> Answer {
     let path = request.path().trim_end_matches('/');
     if path.ends_with("/chat/completions") {
-        return asked(request, |body| Ask::openai(body), openai::answer);
+        return asked(request, Ask::openai, openai::answer);
     }
     if path.ends_with("/messages") {
-        return asked(request, |body| Ask::anthropic(body), anthropic::answer);
+        return asked(request, Ask::anthropic, anthropic::answer);
     }
     if path.ends_with("/messages/count_tokens") {
-        return asked(request, |body| Ask::anthropic(body), |_, ask| anthropic::count(ask));
+        return asked(request, Ask::anthropic, |_, ask| anthropic::count(ask));
     }
     plain::answer(request, path).unwrap_or_else(|| errors::not_found(request))
 }

@@ -12,6 +12,7 @@ const CHOICES_MAX: u64 = 8;
 
 /// A question.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "a question is a list of independent wishes, as the APIs have them")]
 pub(super) struct Ask {
     pub(super) model: String,
     pub(super) stream: bool,
@@ -104,7 +105,9 @@ impl Ask {
         for message in messages.iter().filter(|message| message["role"] != "assistant") {
             add_text(&message["content"], &mut told);
         }
-        let conversation = serde_json::json!([body["model"], body["system"], messages]).to_string();
+        let mut conversation = serde_json::json!([body["model"], body["system"], messages]);
+        forget_ids(&mut conversation);
+        let conversation = conversation.to_string();
         Self {
             model: body["model"].as_str().unwrap_or("simulated").to_owned(),
             stream: body["stream"].as_bool().unwrap_or(false),
@@ -132,6 +135,20 @@ pub(super) fn tokens(text: &str) -> usize {
 /// FNV-1a over 64 bits: the same everywhere and for ever, as a seed must be.
 fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Takes the ids out of a conversation: no two answers have the same, and what is said must not depend on them.
+fn forget_ids(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(forget_ids),
+        Value::Object(map) => {
+            for id in ["id", "tool_call_id", "tool_use_id"] {
+                map.remove(id);
+            }
+            map.values_mut().for_each(forget_ids);
+        }
+        _ => {}
+    }
 }
 
 fn messages(body: &Value) -> Result<&[Value], Fault> {

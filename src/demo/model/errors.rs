@@ -98,7 +98,7 @@ fn openai_words(status: u16) -> (&'static str, Option<&'static str>, &'static st
         422 => ("invalid_request_error", None, "The request was well formed but could not be followed."),
         429 => ("requests", Some("rate_limit_exceeded"), "Rate limit reached for requests. Please try again shortly."),
         503 => ("server_error", Some("server_overloaded"), "The engine is currently overloaded, please try again later."),
-        400..=499 => ("invalid_request_error", None, "The request was refused."),
+        status if status < 500 => ("invalid_request_error", None, "The request was refused."),
         _ => ("server_error", None, "The server had an error while processing your request. Sorry about that!"),
     }
 }
@@ -112,7 +112,7 @@ fn anthropic_words(status: u16) -> (&'static str, &'static str) {
         413 => ("request_too_large", "Request exceeds the maximum size"),
         429 => ("rate_limit_error", "This request would exceed your account's rate limit. Please try again later."),
         503 | 529 => ("overloaded_error", "Overloaded"),
-        400..=499 => ("invalid_request_error", "The request is not valid."),
+        status if status < 500 => ("invalid_request_error", "The request is not valid."),
         _ => ("api_error", "Internal server error"),
     }
 }

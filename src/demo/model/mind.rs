@@ -15,6 +15,8 @@ use crate::demo::script::Big;
 const LAST_WORDS: [&str; 2] = ["TERMINATE", "APPROVE"];
 /// A conversation without tools is over after so many messages.
 const LONG: usize = 8;
+/// How tools are named that hand a conversation over to another agent.
+const HAND_OVER: &str = "transfer_to_";
 /// What stands before the names in a prompt that asks for the next speaker.
 const CHOOSE: [&str; 3] = ["select the next role from [", "select the next speaker from [", "Please select from: ["];
 
@@ -104,7 +106,7 @@ fn scripted_calls(request: &Request<'_>) -> Vec<Uncalled> {
 fn chosen_calls(ask: &Ask, rng: &mut Rng) -> Vec<Uncalled> {
     let named = if let ToolChoice::Named(name) = &ask.tool_choice { Some(name) } else { None };
     let forced = named.is_some() || ask.tool_choice == ToolChoice::Required;
-    let unasked = ask.last_is_tool_result || ask.schema.is_some() || !candidates(&ask.told).is_empty();
+    let unasked = ask.last_is_tool_result || ask.schema.is_some() || !candidates(&ask.told).is_empty() || last_word(ask).is_some();
     if ask.tool_choice == ToolChoice::None || (unasked && !forced) {
         return Vec::new();
     }
@@ -113,9 +115,19 @@ fn chosen_calls(ask: &Ask, rng: &mut Rng) -> Vec<Uncalled> {
     let mut calls = Vec::new();
     for _ in 0..count {
         let Some(tool) = rng.choice(&able) else { break };
-        calls.push((None, tool.name.clone(), schema::fill(&tool.schema, rng).to_string()));
+        let call = (None, tool.name.clone(), schema::fill(&tool.schema, rng).to_string());
+        // Two hand-overs at once, or the same thing twice, make no sense.
+        if calls.is_empty() || !(calls.contains(&call) || call.1.starts_with(HAND_OVER)) {
+            calls.push(call);
+        }
     }
     calls
+}
+
+/// The word that ends the team, if there is one and it is time.
+fn last_word(ask: &Ask) -> Option<&'static str> {
+    let over = ask.last_is_tool_result || ask.messages >= LONG;
+    LAST_WORDS.into_iter().find(|word| over && ask.told.contains(word))
 }
 
 fn own_words(ask: &Ask, rng: &mut Rng) -> String {
@@ -127,8 +139,7 @@ fn own_words(ask: &Ask, rng: &mut Rng) -> String {
         return schema::fill(schema, rng).to_string();
     }
     let said = text::sentences(rng.usize(1..=5), rng);
-    let over = ask.last_is_tool_result || ask.messages >= LONG;
-    match LAST_WORDS.iter().find(|word| over && ask.told.contains(**word)) {
+    match last_word(ask) {
         Some(word) => format!("{said}\n\n{word}"),
         None => said,
     }

@@ -43,7 +43,11 @@ fn echo(request: &Request<'_>) -> Answer {
         return Answer::whole(413, "text/plain", Bytes::from_static(b"longer than the model keeps of a body: see `body_cap`"));
     }
     let content_type = request.seen.header("content-type").unwrap_or("application/octet-stream");
-    Answer::whole(200, content_type, request.seen.body.clone())
+    let answer = Answer::whole(200, content_type, request.seen.body.clone());
+    match request.seen.header("content-encoding") {
+        Some(encoding) => answer.with("content-encoding", encoding),
+        None => answer,
+    }
 }
 
 fn sink(request: &Request<'_>) -> Answer {

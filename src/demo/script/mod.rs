@@ -1,6 +1,7 @@
 //! The fault script: what the simulated model does with the requests that reach it, in YAML or JSON.
 //!
-//! Without a script every request is answered well. A script is an ordered list of `steps`, each consumed by one
+//! It is given to `pillion simulate --script FILE`, to [`super::model::Model::script`], or by `POST /__simulate/script` while the
+//! model runs. Without a script every request is answered well. A script is an ordered list of `steps`, each consumed by one
 //! request, and of `rules`, which stay and are asked first. A list alone is a list of steps.
 //!
 //! ```yaml
@@ -59,6 +60,9 @@
 //! | `error_event: {type, message, code, after}` | an error in the stream after that many events (0), in the dialect's own shape, and then its end |
 //! | `garbage: "\x16\x03\x01"` | these bytes and then the end, instead of an answer; any reply can be written here by hand |
 //! | `bad_chunk: "0x10"` or `{line: zz, after: 3}` | a line that is no chunk size after that many events (2), and then the end |
+//!
+//! One step may say several of these: a `status` that is `slow`, a `stall` that ends in a `cut`. At `mid` a whole reply has one
+//! place only, its middle. `error_event` is for streams, and leaves whole replies as they are.
 //!
 //! In `garbage`, `before`, `reason` and header values a character up to U+00FF is sent as that one byte.
 

@@ -81,7 +81,7 @@ impl Fold {
     pub(super) const ORDER: [Self; 3] = [Self::Nothing, Self::Named, Self::Open];
 
     /// A label's value under this fold.
-    pub(super) fn apply<'a>(self, label: Label, value: &'a str) -> &'a str {
+    pub(super) fn apply(self, label: Label, value: &str) -> &str {
         match (self, label.1) {
             (Self::Nothing, _) | (_, Values::Closed) | (Self::Named, Values::Configured) => value,
             (Self::Named | Self::Open, Values::Error) if value.is_empty() => value,
@@ -106,13 +106,22 @@ impl Series {
 
     /// Takes `lines` from what is left. A fifth is kept back for folded values, half of that for those folded altogether, which are never refused.
     pub(super) fn admit(&self, lines: usize, fold: Fold) -> bool {
-        let limit = match fold {
+        let limit = self.limit(fold);
+        let more = |used: usize| used.checked_add(lines).filter(|&used| used <= limit);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// Whether [`Series::admit`] could say yes: asked first, it saves a lock that would be taken for nothing.
+    pub(super) fn has_room(&self, lines: usize, fold: Fold) -> bool {
+        self.used.load(Ordering::Relaxed).saturating_add(lines) <= self.limit(fold)
+    }
+
+    fn limit(&self, fold: Fold) -> usize {
+        match fold {
             Fold::Nothing => self.max - self.max / 5,
             Fold::Named => self.max - self.max / 10,
             Fold::Open => usize::MAX,
-        };
-        let more = |used: usize| used.checked_add(lines).filter(|&used| used <= limit);
-        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        }
     }
 
     /// Says that values had to be folded.

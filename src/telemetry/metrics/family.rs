@@ -46,10 +46,10 @@ impl<V: Value> Family<V> {
     fn folded(&self, values: &[&str], fold: Fold) -> Option<Arc<V>> {
         let Inner { metric, children, series, .. } = &*self.inner;
         let values: Vec<&str> = metric.labels.iter().zip(values).map(|(&label, &value)| fold.apply(label, value)).collect();
-        let child = children.find(&values).or_else(|| {
-            let room = || series.admit(V::lines(metric.buckets), fold).then(|| V::new(metric.buckets));
-            children.find_or_insert(&values, room)
-        });
+        let lines = V::lines(metric.buckets);
+        let make = || series.admit(lines, fold).then(|| V::new(metric.buckets));
+        let insert = || if series.has_room(lines, fold) { children.find_or_insert(&values, make) } else { None };
+        let child = children.find(&values).or_else(insert);
         if child.is_some() && fold != Fold::Nothing {
             series.overflowed();
         }

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::config;
 
-/// `content-type` of what [`Metrics::render`] gives.
+/// `content-type` of the exposition.
 pub const CONTENT_TYPE: &str = TEXT_FORMAT;
 
 /// Models with a label of their own; upstreams, their providers and their hosts too, which come from the config.
@@ -95,6 +95,11 @@ impl Metrics {
 
     pub(crate) fn accept_error(&self) {
         self.accept_errors.inc();
+    }
+
+    /// Where faults of ours are counted, for a thread.
+    pub(crate) fn panics(&self) -> Arc<Counter> {
+        Arc::clone(&self.panics)
     }
 
     pub(crate) fn panicked(&self) {

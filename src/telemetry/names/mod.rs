@@ -41,6 +41,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Ok, Self::ClientError, Self::RateLimited, Self::UpstreamError, Self::Timeout, Self::Cancelled, Self::Refused, Self::Cut];
+
     /// How many there are.
     pub const COUNT: usize = 8;
 

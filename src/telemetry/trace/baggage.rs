@@ -1,6 +1,6 @@
 //! The agent's name as OpenTelemetry-instrumented programs send it: `gen_ai.agent.name` in W3C Baggage. Nothing else of the baggage is read.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode;
 
 use crate::telemetry::names::attributes::gen_ai;
@@ -13,7 +13,7 @@ const NAME_MAX: usize = 64;
 /// `gen_ai.agent.name` of the request's baggage, if it is a valid name (see [`is_agent_name`]). The first member of that name counts.
 pub fn baggage_agent(headers: &HeaderMap) -> Option<String> {
     let lines = headers.get_all("baggage");
-    if lines.iter().map(|line| line.len()).sum::<usize>() > LENGTH_MAX {
+    if lines.iter().map(HeaderValue::len).sum::<usize>() > LENGTH_MAX {
         return None;
     }
     lines.iter().flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).find_map(agent_of).filter(|name| is_agent_name(name))

@@ -69,6 +69,7 @@ impl TraceContext {
     }
 
     /// The `traceparent` for an attempt: this trace, with the attempt's span as the parent (see [`TraceContext::attempt_span_id`]).
+    #[expect(clippy::missing_panics_doc, reason = "it cannot: hex digits and dashes are ASCII and valid in a header")]
     pub fn child_traceparent(&self, span_id: u64) -> HeaderValue {
         let mut text = [b'-'; TRACEPARENT_LENGTH];
         text[..2].copy_from_slice(b"00");
@@ -85,11 +86,13 @@ pub struct ExchangeId([u8; 49]);
 
 impl ExchangeId {
     /// The text.
+    #[expect(clippy::missing_panics_doc, reason = "it cannot: hex digits and dashes are ASCII and valid in a header")]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("hex digits and a dash are ASCII")
     }
 
     /// The text, as a header's value.
+    #[expect(clippy::missing_panics_doc, reason = "it cannot: hex digits and dashes are ASCII and valid in a header")]
     pub fn to_header(&self) -> HeaderValue {
         HeaderValue::from_bytes(&self.0).expect("hex digits and a dash are valid in a header")
     }

@@ -1,0 +1,137 @@
+//! A line for a machine: one JSON object. Durations are in seconds; what is not known is absent.
+
+use std::{fmt::Write, time::Duration};
+
+use super::{Event, Line, escape::json_string, level_name, level_of, time::Timestamp};
+use crate::{
+    telemetry::{
+        names::{Clock, Reason},
+        record::Record,
+    },
+    wire::Dialect,
+};
+
+/// Adds the line, without its end.
+pub(super) fn line(out: &mut String, line: &Line) {
+    match line {
+        Line::Exchange(record) => exchange(out, record),
+        Line::Event(told) => event(out, told),
+    }
+}
+
+fn exchange(out: &mut String, record: &Record) {
+    let mut object = Object::open(out);
+    object
+        .text("time", Some(&Timestamp(record.ended_at()).to_string()))
+        .text("level", Some(level_name(level_of(record))))
+        .text("message", Some("exchange"))
+        .text("outcome", Some(record.outcome.as_str()))
+        .text("reason", record.reason.map(Reason::as_str))
+        .text("clock", record.clock.map(Clock::as_str))
+        .text("agent", record.agent.as_deref())
+        .text("upstream", record.upstream.as_deref())
+        .text("dialect", record.dialect.map(Dialect::name))
+        .text("model", record.call.model.as_deref())
+        .text("method", Some(record.method.as_str()))
+        .text("path", Some(&record.path))
+        .number("status", record.status)
+        .flag("stream", record.call.stream || record.streamed)
+        .seconds("duration", Some(record.duration))
+        .seconds("first_byte", record.first_byte)
+        .seconds("first_token", record.first_token)
+        .seconds("overhead", Some(record.overhead));
+    object
+        .number("input_tokens", record.reply.usage.input)
+        .number("output_tokens", record.reply.usage.output)
+        .number("cache_read_tokens", record.reply.usage.cache_read)
+        .number("prompt_characters", record.call.prompt_characters)
+        .text("error_kind", record.reply.error.as_ref().and_then(|error| error.kind.as_deref()))
+        .text("error_code", record.reply.error.as_ref().and_then(|error| error.code.as_deref()))
+        .number("request_bytes", Some(record.request_bytes))
+        .number("reply_bytes", Some(record.reply_bytes))
+        .number("attempts", u64::try_from(record.attempts.len()).ok())
+        .text("attempt_results", attempt_results(record).as_deref())
+        .number("sdk_retry_count", record.sdk_retry_count.map(u64::from))
+        .text("trace", Some(record.trace.exchange_id().as_str()));
+    object.close();
+}
+
+/// Of more than one attempt: `500,200`.
+fn attempt_results(record: &Record) -> Option<String> {
+    let result = |attempt: &crate::telemetry::record::Attempt| match (attempt.reason, attempt.status) {
+        (Some(reason), _) => reason.as_str().to_owned(),
+        (None, Some(status)) => status.to_string(),
+        (None, None) => attempt.result.as_str().to_owned(),
+    };
+    (record.attempts.len() > 1).then(|| record.attempts.iter().map(result).collect::<Vec<_>>().join(","))
+}
+
+fn event(out: &mut String, event: &Event) {
+    let mut object = Object::open(out);
+    object
+        .text("time", Some(&Timestamp(event.at).to_string()))
+        .text("level", Some(level_name(event.level)))
+        .text("target", Some(event.target))
+        .text("message", Some(&event.message));
+    if !event.fields.is_empty() {
+        let mut fields = Object::open(object.key("fields"));
+        for (name, value) in &event.fields {
+            fields.text(name, Some(value));
+        }
+        fields.close();
+    }
+    object.close();
+}
+
+/// A JSON object in the making.
+struct Object<'a> {
+    out: &'a mut String,
+    empty: bool,
+}
+
+impl<'a> Object<'a> {
+    fn open(out: &'a mut String) -> Self {
+        out.push('{');
+        Self { out, empty: true }
+    }
+
+    fn close(self) {
+        self.out.push('}');
+    }
+
+    fn key(&mut self, name: &str) -> &mut String {
+        if !self.empty {
+            self.out.push(',');
+        }
+        self.empty = false;
+        json_string(self.out, name);
+        self.out.push(':');
+        self.out
+    }
+
+    fn text(&mut self, name: &str, value: Option<&str>) -> &mut Self {
+        if let Some(value) = value {
+            json_string(self.key(name), value);
+        }
+        self
+    }
+
+    fn number(&mut self, name: &str, value: Option<impl Into<u64>>) -> &mut Self {
+        if let Some(value) = value {
+            let _ = write!(self.key(name), "{}", value.into());
+        }
+        self
+    }
+
+    fn seconds(&mut self, name: &str, value: Option<Duration>) -> &mut Self {
+        if let Some(value) = value {
+            let _ = write!(self.key(name), "{}", value.as_secs_f64());
+        }
+        self
+    }
+
+    fn flag(&mut self, name: &str, value: bool) -> &mut Self {
+        self.key(name).push_str(if value { "true" } else { "false" });
+        self
+    }
+}

@@ -1,0 +1,144 @@
+//! The span of an exchange: `chat gpt-4o`.
+
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
+
+use opentelemetry::{InstrumentationScope, KeyValue, trace::SpanId};
+use opentelemetry_sdk::trace::SpanData;
+
+use super::{Attributes, Event, Outcome, Reason, Record, blank, event, gen_ai, general, pillion, status};
+use crate::wire::Dialect;
+
+/// The exchange's span. `alone` says that no attempt gets a span, so that what such a span would say is folded into this one.
+pub(super) fn span(scope: &InstrumentationScope, record: &Record, alone: bool) -> SpanData {
+    let error = record.error_type();
+    let mut attributes = Attributes::with_capacity(48);
+    asked(&mut attributes, record);
+    answered(&mut attributes, record);
+    carried(&mut attributes, record);
+    hops(&mut attributes, record);
+    attributes.text(general::ERROR_TYPE, error.clone());
+    if alone {
+        folded(&mut attributes, record);
+    }
+    let mut span = blank(scope, record, record.trace.span_id, name(record));
+    span.end_time = record.ended_at();
+    if let Some(parent) = record.trace.parent_id {
+        span.parent_span_id = SpanId::from(parent);
+        span.parent_span_is_remote = true;
+    }
+    span.attributes = attributes.into_vec();
+    span.events.events = events(record, span.end_time);
+    span.status = status(error.as_ref());
+    span
+}
+
+/// By the conventions: operation and model; the method alone for what is no model's.
+fn name(record: &Record) -> Cow<'static, str> {
+    match (record.dialect.map(Dialect::operation), &record.call.model) {
+        (Some(operation), Some(model)) => format!("{operation} {model}").into(),
+        (Some(operation), None) => operation.into(),
+        (None, _) => record.method.to_string().into(),
+    }
+}
+
+fn asked(attributes: &mut Attributes, record: &Record) {
+    let call = &record.call;
+    let of_model = record.dialect.is_some();
+    attributes
+        .text(gen_ai::OPERATION_NAME, record.dialect.map(Dialect::operation))
+        .text(gen_ai::PROVIDER_NAME, record.provider.clone().filter(|_| of_model))
+        .text(gen_ai::REQUEST_MODEL, call.model.clone())
+        .text(general::SERVER_ADDRESS, record.server.as_ref().map(|(host, _)| host.clone()))
+        .int(general::SERVER_PORT, record.server.as_ref().map(|(_, port)| *port))
+        .text(gen_ai::AGENT_NAME, record.agent.clone())
+        .flag(gen_ai::REQUEST_STREAM, of_model.then_some(call.stream))
+        .int(gen_ai::REQUEST_MAX_TOKENS, call.max_tokens)
+        .float(gen_ai::REQUEST_TEMPERATURE, call.temperature)
+        .float(gen_ai::REQUEST_TOP_P, call.top_p)
+        .text(general::OPENAI_API_TYPE, openai_api(record))
+        .int(pillion::PROMPT_CHARACTERS, call.prompt_characters)
+        .int(pillion::PROMPT_MESSAGES, call.prompt_messages)
+        .int(pillion::TOOLS_DECLARED, call.tools_declared);
+}
+
+/// Only `OpenAI`'s own service (and Azure's) has this attribute, not every server that speaks its dialect.
+fn openai_api(record: &Record) -> Option<&'static str> {
+    let provider = record.provider.as_deref()?;
+    match record.dialect? {
+        _ if !matches!(provider, "openai" | "azure.ai.openai") => None,
+        Dialect::OpenaiChat => Some("chat_completions"),
+        Dialect::OpenaiResponses => Some("responses"),
+        _ => None,
+    }
+}
+
+fn answered(attributes: &mut Attributes, record: &Record) {
+    let reply = &record.reply;
+    attributes
+        .text(gen_ai::RESPONSE_ID, reply.id.clone())
+        .text(gen_ai::RESPONSE_MODEL, reply.model.clone())
+        .texts(gen_ai::RESPONSE_FINISH_REASONS, &reply.finish_reasons)
+        .seconds(gen_ai::RESPONSE_TIME_TO_FIRST_CHUNK, record.first_token.filter(|_| record.streamed))
+        .int(gen_ai::USAGE_INPUT, reply.usage.input)
+        .int(gen_ai::USAGE_OUTPUT, reply.usage.output)
+        .int(gen_ai::USAGE_CACHE_READ, reply.usage.cache_read)
+        .int(gen_ai::USAGE_CACHE_WRITE, reply.usage.cache_write)
+        .int(gen_ai::USAGE_REASONING, reply.usage.reasoning);
+}
+
+fn carried(attributes: &mut Attributes, record: &Record) {
+    let waited = record.duration;
+    attributes
+        .text(pillion::OUTCOME, Some(record.outcome.as_str()))
+        .int(pillion::ATTEMPTS, i64::try_from(record.attempts.len()).ok())
+        .text(pillion::UPSTREAM, record.upstream.clone())
+        .text(pillion::DIALECT, record.dialect.map(Dialect::name))
+        .text(pillion::REFUSAL, record.refusal().map(Reason::as_str))
+        .int(pillion::SDK_RETRY_COUNT, record.sdk_retry_count)
+        .text(pillion::AGENT_SOURCE, Some(record.agent_source.as_str()))
+        .seconds(pillion::AGENT_TIMEOUT, record.agent_timeout)
+        .seconds(pillion::WAITED, (record.outcome == Outcome::Cancelled).then_some(waited));
+}
+
+fn hops(attributes: &mut Attributes, record: &Record) {
+    let phases = record.attempts.iter().filter_map(|attempt| attempt.connect);
+    let connecting = phases.flat_map(|phases| [phases.dns, phases.tcp, phases.tls]).flatten().reduce(Duration::saturating_add);
+    attributes
+        .seconds(pillion::CONNECT_DURATION, connecting)
+        .seconds(pillion::FIRST_BYTE_DURATION, record.first_byte)
+        .seconds(pillion::FIRST_TOKEN_DURATION, record.first_token)
+        .seconds(pillion::LONGEST_GAP_DURATION, Some(record.longest_gap).filter(|gap| *gap > Duration::ZERO))
+        .seconds(pillion::OVERHEAD_DURATION, Some(record.overhead));
+}
+
+fn folded(attributes: &mut Attributes, record: &Record) {
+    let peer = record.attempts.last().and_then(|attempt| attempt.peer);
+    let repeated = record.attempts.len().saturating_sub(1);
+    attributes
+        .text(general::HTTP_METHOD, Some(record.method.to_string()))
+        .text(general::URL_PATH, Some(record.path.clone()))
+        .int(general::HTTP_STATUS, record.status)
+        .text(general::PEER_ADDRESS, peer.map(|peer| peer.ip().to_string()))
+        .int(general::PEER_PORT, peer.map(|peer| peer.port()))
+        .int(general::HTTP_RESEND_COUNT, i64::try_from(repeated).ok().filter(|&repeated| repeated > 0));
+}
+
+fn events(record: &Record, end: SystemTime) -> Vec<Event> {
+    let mut events = Vec::new();
+    for (attempt, retry) in record.attempts.iter().filter_map(|attempt| Some((attempt, attempt.retry.as_ref()?))) {
+        let told = vec![KeyValue::new(event::REASON, retry.reason), KeyValue::new(event::WAIT, retry.wait.as_secs_f64())];
+        events.push(Event::new(event::RETRY, attempt.started_at, told, 0));
+    }
+    if let Some(clock) = record.clock {
+        events.push(Event::new(event::TIMEOUT, end, vec![KeyValue::new(event::CLOCK, clock.as_str())], 0));
+    }
+    if record.reason == Some(Reason::StreamError) {
+        let kind = record.reply.error.as_ref().and_then(|error| error.kind.clone());
+        let told = kind.map(|kind| KeyValue::new(event::TYPE, kind)).into_iter().collect();
+        events.push(Event::new(event::STREAM_ERROR, end, told, 0));
+    }
+    events
+}

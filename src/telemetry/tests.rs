@@ -1,0 +1,116 @@
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    Telemetry,
+    fixture::{attempt, record},
+    names::{AttemptResult, Side},
+    record::Record,
+};
+use crate::config;
+
+/// What a log wrote.
+#[derive(Clone, Default)]
+pub(super) struct Page(Arc<Mutex<Vec<u8>>>);
+
+impl Page {
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Telemetry whose log can be read.
+pub(super) fn logged(config: &config::Telemetry) -> (Telemetry, Page) {
+    let page = Page::default();
+    (Telemetry::start(config, Box::new(page.clone())).unwrap(), page)
+}
+
+#[test]
+fn one_report_is_one_exchange_and_one_line() {
+    let (telemetry, page) = logged(&config::Telemetry::default());
+    let guard = telemetry.in_flight("openai");
+    telemetry.report(record());
+    telemetry.watch_tasks(|| 7);
+    telemetry.watch_tasks(|| 8);
+    telemetry.watch_held_bytes(|| 1 << 20);
+    let _connection = telemetry.connection(Side::Downstream);
+    drop(guard);
+    let text = telemetry.render();
+    telemetry.shutdown(Duration::from_secs(2));
+    assert_eq!(page.text().lines().count(), 1);
+    for line in [
+        "pillion_tasks 7\n",
+        "pillion_held_bytes 1048576\n",
+        "pillion_log_lines_dropped_total 0\n",
+        "outcome=\"ok\"} 1\n",
+        "in_flight{upstream=\"openai\"} 0\n",
+    ] {
+        assert!(text.contains(line), "{line}");
+    }
+    assert!(!text.contains("pillion_spans_total"), "there is no receiver");
+}
+
+#[test]
+fn the_programs_events_and_exchanges_share_one_log() {
+    let (telemetry, page) = logged(&config::Telemetry::default());
+    tracing::subscriber::with_default(telemetry.subscriber(), || tracing::warn!("before"));
+    telemetry.report(record());
+    telemetry.shutdown(Duration::from_secs(2));
+    let text = page.text();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines.len() == 2 && lines[0].ends_with(" warn  before") && lines[1].contains(" ok    planner → openai gpt-4o "), "{text}");
+}
+
+#[test]
+fn an_exchange_without_end_or_beginning_is_reported_all_the_same() {
+    let (telemetry, page) = logged(&config::Telemetry::default());
+    let mut odd = record();
+    odd.duration = Duration::MAX;
+    (odd.content_time, odd.overhead) = (Duration::MAX, Duration::MAX);
+    telemetry.report(odd);
+    telemetry.shutdown(Duration::from_secs(2));
+    assert_eq!(page.text().lines().count(), 1);
+    assert!(telemetry.render().contains("pillion_panics_total 0\n"));
+}
+
+/// The bound is a few times what was measured, so that a busy machine does not fail it; the best of many rounds is what counts.
+#[test]
+fn a_report_costs_little() {
+    let silent = config::Telemetry { log_level: config::LogLevel::Off, ..config::Telemetry::default() };
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let otlp = config::Otlp { endpoint: format!("http://{nowhere}/v1/traces"), headers: Vec::new(), timeout: Duration::from_millis(10) };
+    let all = config::Telemetry { otlp: Some(otlp), ..config::Telemetry::default() };
+    for (what, config) in [("metrics", silent), ("metrics and log", config::Telemetry::default()), ("metrics, log and spans", all)] {
+        let telemetry = Telemetry::start(&config, Box::new(io::sink())).unwrap();
+        let best = (0..50).map(|_| cost(&telemetry)).min().unwrap();
+        println!("{what}: {best:?}");
+        assert!(best < Duration::from_micros(if cfg!(debug_assertions) { 100 } else { 4 }), "{what}: {best:?}");
+    }
+}
+
+/// Of one report, in the mean of a hundred.
+fn cost(telemetry: &Telemetry) -> Duration {
+    let records: Vec<Record> = (0..100).map(|_| Record { attempts: vec![attempt(AttemptResult::Success, Some(200))], ..record() }).collect();
+    let started = Instant::now();
+    for record in records {
+        telemetry.report(record);
+    }
+    let took = started.elapsed() / 100;
+    std::thread::sleep(Duration::from_millis(5));
+    took
+}
