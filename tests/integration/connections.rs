@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::{net::TcpListener, time::Instant};
 
-use crate::support::{Call, Upstream, Wire, agent, call, chat, messages, proxy, upstream};
+use crate::support::{Call, End, Upstream, Wire, agent, call, chat, messages, proxy, upstream};
 
 /// What is answered when all is well.
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
@@ -201,6 +201,17 @@ async fn a_connection_serves_one_request_after_the_other() {
     }
     assert!(upstream.heard().iter().all(|heard| heard.connection == 1), "agents come and go, the upstream's connection stays");
     proxy.settle_as("ok").await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_of_an_agent_is_closed_when_the_proxy_stops() {
+    let upstream = failing_each_after_its_reply().await;
+    let proxy = proxy().to(upstream.url()).run();
+    let mut agent = agent(&proxy).await;
+    assert_eq!(agent.ask(&chat(false)).await.status, 200);
+    proxy.settle_as("ok").await;
+    proxy.stop().await;
+    assert_eq!(agent.closed().await, End::Fin);
 }
 
 #[tokio::test]

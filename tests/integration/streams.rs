@@ -359,7 +359,7 @@ async fn hang_up(proxy: &Proxy, upstream: &mut Upstream, call: &Call, how: fn(cr
     agent.send(call).await;
     agent.head().await;
     let at = how(agent);
-    upstream.gone().await.at.saturating_duration_since(at)
+    upstream.gone().await.saturating_duration_since(at)
 }
 
 /// The upstream shall learn of a hang-up within 100 ms; the median of several, since the machine may be busy.
@@ -394,7 +394,7 @@ async fn a_hang_up_ends_a_flowing_upstream_within_100_ms() {
         wire.write(sse_head()).await;
         let flowing = async {
             while wire.write(chunk(CONTENT)).await {
-                sleep(Duration::from_millis(1)).await
+                sleep(Duration::from_millis(1)).await;
             }
         };
         flowing.await;
@@ -426,7 +426,7 @@ async fn a_hang_up_before_the_head_ends_the_upstream_within_100_ms_and_is_tried_
             tokio::task::yield_now().await;
         }
         let at = agent.hang_up();
-        waited.push(upstream.gone().await.at.saturating_duration_since(at));
+        waited.push(upstream.gone().await.saturating_duration_since(at));
     }
     assert_prompt(waited);
     let metrics = proxy.settle_as("cancelled").await;
@@ -463,6 +463,7 @@ async fn a_fin_after_the_request_is_a_hang_up_though_the_agent_goes_on_reading()
     agent.rest(&mut reply).await;
     assert!(!reply.looks_complete(), "{:?}", reply.end);
     upstream.gone().await;
+    assert_ne!(agent.closed().await, End::Open, "nor is the connection kept half open");
     drop(agent);
     proxy.settle_as("cancelled").await;
 }
