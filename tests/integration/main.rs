@@ -5,10 +5,12 @@
 
 mod support;
 
+mod architecture;
 mod carry;
 mod connections;
 mod deadlines;
 mod headers;
+mod readme;
 mod routes;
 mod sizes;
 mod streams;
