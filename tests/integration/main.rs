@@ -9,6 +9,7 @@ mod architecture;
 mod carry;
 mod connections;
 mod deadlines;
+mod hangups;
 mod headers;
 mod readme;
 mod routes;
