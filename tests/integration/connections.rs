@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::{net::TcpListener, time::Instant};
 
-use crate::support::{Call, Upstream, Wire, agent, call, chat, messages, proxy, upstream};
+use crate::support::{Call, End, Upstream, Wire, agent, call, chat, messages, proxy, upstream};
 
 /// What is answered when all is well.
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
@@ -188,6 +188,51 @@ async fn what_is_not_http_is_a_502_bad_response_and_its_connection_is_not_used_a
 }
 
 #[tokio::test]
+async fn heads_beyond_all_bounds_are_a_502() {
+    let heads = [
+        format!("HTTP/1.1 200 {}\r\n\r\n", "x".repeat(1 << 20)),
+        format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(1 << 20)),
+        format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(5000)),
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n".to_owned(),
+    ];
+    for head in heads {
+        let shown: String = head.chars().take(40).collect();
+        let upstream = upstream(move |mut wire: Wire| {
+            let head = head.clone();
+            async move {
+                wire.request().await;
+                wire.write(head).await;
+                wire.until_gone().await;
+            }
+        })
+        .await;
+        let proxy = proxy().to(upstream.url()).run();
+        let reply = proxy.ask(&chat(false)).await;
+        assert_eq!((reply.status, reply.refusal()), (502, Some("bad_response")), "{shown}");
+        proxy.settle_as("upstream_error").await;
+    }
+}
+
+#[tokio::test]
+async fn a_reply_before_the_request_is_over_is_passed_on_and_the_upload_stops() {
+    let mut upstream = upstream(|mut wire: Wire| async move {
+        wire.request_head().await;
+        wire.write("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno").await;
+        wire.until_gone().await;
+    })
+    .await;
+    let proxy = proxy().to(upstream.url()).run();
+    let mut agent = agent(&proxy).await;
+    agent.asks();
+    agent.write("POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nbegun").await;
+    let reply = agent.reply().await;
+    assert_eq!((reply.status, reply.text().as_str(), reply.refusal()), (413, "no", None));
+    drop(agent);
+    upstream.gone().await;
+    proxy.settle_as("client_error").await;
+}
+
+#[tokio::test]
 async fn a_connection_serves_one_request_after_the_other() {
     let upstream = upstream(|mut wire: Wire| async move {
         while wire.request().await.is_some() {
@@ -201,6 +246,17 @@ async fn a_connection_serves_one_request_after_the_other() {
     }
     assert!(upstream.heard().iter().all(|heard| heard.connection == 1), "agents come and go, the upstream's connection stays");
     proxy.settle_as("ok").await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_of_an_agent_is_closed_when_the_proxy_stops() {
+    let upstream = failing_each_after_its_reply().await;
+    let proxy = proxy().to(upstream.url()).run();
+    let mut agent = agent(&proxy).await;
+    assert_eq!(agent.ask(&chat(false)).await.status, 200);
+    proxy.settle_as("ok").await;
+    proxy.stop().await;
+    assert_eq!(agent.closed().await, End::Fin);
 }
 
 #[tokio::test]

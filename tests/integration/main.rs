@@ -10,6 +10,7 @@ mod carry;
 mod connections;
 mod deadlines;
 mod framing;
+mod hangups;
 mod headers;
 mod life;
 mod readme;

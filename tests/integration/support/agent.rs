@@ -31,7 +31,7 @@ pub(crate) struct Agent {
     closed: Option<End>,
     /// Replies to `HEAD` have no body.
     bodyless: bool,
-    /// Keep only the digest's worth of a large body: how many bytes of it were dropped.
+    /// The proxy's counters: requests sent, and connections open.
     asked: Arc<AtomicU64>,
     open: Arc<AtomicU64>,
 }
