@@ -109,13 +109,14 @@ fn code(random: &mut fastrand::Rng, length: usize) -> String {
 
 /// A whole reply of about 1 KB with usage, head and all.
 pub(crate) fn reply() -> Vec<u8> {
-    let text = "The invoices of October are settled but for two: no. 4711 (EUR 310.00) waits for its credit note, and no. 4720 was paid twice. ".repeat(5);
+    let text =
+        "The invoices of October are settled but for two: no. 4711 (EUR 310.00) waits for its credit note, and no. 4720 was paid twice. ".repeat(5);
     let message = json!({"role": "assistant", "content": text, "refusal": null, "annotations": []});
     let usage = json!({"prompt_tokens": 812, "completion_tokens": 144, "total_tokens": 956, "prompt_tokens_details": {"cached_tokens": 512}});
     let choice = json!({"index": 0, "message": message, "logprobs": null, "finish_reason": "stop"});
     let id = "chatcmpl-race";
-    let body =
-        json!({"id": id, "object": "chat.completion", "created": 1_760_000_000, "model": "gpt-4o-mini", "choices": [choice], "usage": usage}).to_string();
+    let body = json!({"id": id, "object": "chat.completion", "created": 1_760_000_000, "model": "gpt-4o-mini", "choices": [choice], "usage": usage})
+        .to_string();
     let length = body.len();
     format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: req_race\r\nopenai-processing-ms: 12\r\ncontent-length: {length}\r\n\r\n{body}")
         .into_bytes()

@@ -123,8 +123,9 @@ impl Race {
     async fn run(options: Options) -> anyhow::Result<()> {
         let tracker = Tracker::default();
         let begun = Instant::now();
-        let takes_part =
-            |contender: &Contender| if options.only.is_empty() { contender.by_default } else { options.only.iter().any(|name| name == contender.name) };
+        let takes_part = |contender: &Contender| {
+            if options.only.is_empty() { contender.by_default } else { options.only.iter().any(|name| name == contender.name) }
+        };
         let contenders: Vec<_> = TABLE.into_iter().filter(takes_part).collect();
         anyhow::ensure!(!contenders.is_empty(), "--only names nobody who can take part");
         // Upstream and load never sleep: what it costs to wake another core is not to be charged to whoever does.
