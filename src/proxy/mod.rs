@@ -178,6 +178,10 @@ fn refuse(mut exchange: Exchange, refusal: &Refusal, dialect: Option<Dialect>) -
     let (name, attempts) = (record.trace.exchange_id(), record.attempts.len());
     let mut response = refusal.answer(record.dialect.or(dialect), name.as_str()).map(Relayed::Own);
     rewrite::mark_reply(response.headers_mut(), name.to_header(), attempts);
+    if refusal.reason == Reason::Framing && exchange.peer().is_gone() {
+        // The request broke off because the agent hung up: dropped unfinished, the exchange says so.
+        return response;
+    }
     exchange.answered(response.status().as_u16());
     exchange.finish(refusal.outcome(), Some(refusal.reason));
     response

@@ -164,7 +164,7 @@ async fn pipelined_requests_are_answered_in_order() {
     let proxy = proxy().to(model.url()).run();
     let mut agent = agent(&proxy).await;
     let calls: Vec<_> = (0..20).map(|n| call("POST", "/v1/echo").body(format!("body {n}"))).collect();
-    agent.write(calls.iter().flat_map(|call| call.bytes()).collect::<Vec<_>>()).await;
+    agent.write(calls.iter().flat_map(crate::support::Call::bytes).collect::<Vec<_>>()).await;
     for n in 0..20 {
         agent.asks();
         assert_eq!(agent.reply().await.text(), format!("body {n}"));

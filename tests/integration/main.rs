@@ -5,9 +5,16 @@
 
 mod support;
 
+mod architecture;
 mod carry;
+mod connections;
+mod deadlines;
 mod framing;
+mod hangups;
 mod headers;
 mod life;
+mod readme;
 mod retries;
+mod routes;
+mod sizes;
 mod streams;

@@ -12,7 +12,9 @@ fn blocks(language: &str) -> Vec<&'static str> {
 #[test]
 fn the_config_of_the_readme_is_valid_and_holds_the_defaults() {
     let yaml = blocks("yaml");
-    let shown = config::read(yaml[0].as_bytes(), None, &Flags::default(), &std::iter::empty::<(&str, &str)>().collect::<Environment>()).unwrap_or_else(|errors| panic!("{errors}")).config;
+    let shown = config::read(yaml[0].as_bytes(), None, &Flags::default(), &std::iter::empty::<(&str, &str)>().collect::<Environment>())
+        .unwrap_or_else(|errors| panic!("{errors}"))
+        .config;
     let default = config::Config::default();
     assert_eq!(*shown.policy, *default.policy);
     assert_eq!(shown.server, default.server);

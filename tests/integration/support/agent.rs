@@ -31,7 +31,7 @@ pub(crate) struct Agent {
     closed: Option<End>,
     /// Replies to `HEAD` have no body.
     bodyless: bool,
-    /// Keep only the digest's worth of a large body: how many bytes of it were dropped.
+    /// The proxy's counters: requests sent, and connections open.
     asked: Arc<AtomicU64>,
     open: Arc<AtomicU64>,
 }
@@ -182,6 +182,13 @@ impl Agent {
         let there = self.fill_until(|bytes| (bytes.len() >= size).then_some(())).await;
         assert!(there.is_some(), "wanted {size} bytes, there are {} ({:?})", self.buffer.len(), self.closed);
         self.buffer.drain(..size).collect()
+    }
+
+    /// Reads the line in front of a chunk.
+    pub(crate) async fn chunk_size(&mut self) -> usize {
+        let end = self.fill_until(|bytes| find(bytes, b"\r\n")).await.unwrap_or_else(|| panic!("no chunk: {:?}", self.closed));
+        let line: Vec<u8> = self.buffer.drain(..end + 2).collect();
+        usize::from_str_radix(String::from_utf8_lossy(&line).trim(), 16).unwrap()
     }
 
     /// Waits for the end of the connection, and says how it came; bytes that come before it are dropped.

@@ -7,10 +7,13 @@ use tokio::{
 
 use super::within;
 
+/// Names and values of labels.
+type Labels = Vec<(String, String)>;
+
 /// One scrape.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Metrics {
-    samples: Vec<(String, Vec<(String, String)>, f64)>,
+    samples: Vec<(String, Labels, f64)>,
 }
 
 impl Metrics {
@@ -57,7 +60,7 @@ impl Metrics {
 }
 
 /// `a="b",c="d"}`; no label value of the tests holds a comma or a quote.
-fn labels_of(text: &str) -> Vec<(String, String)> {
+fn labels_of(text: &str) -> Labels {
     let text = text.trim_end_matches('}').trim_end_matches(',');
     let pairs = text.split("\",").filter_map(|pair| pair.split_once("=\""));
     pairs.map(|(name, value)| (name.to_owned(), value.trim_end_matches('"').to_owned())).collect()

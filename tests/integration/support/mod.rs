@@ -21,9 +21,14 @@ pub(crate) use call::{Call, call, chat, messages};
 pub(crate) use metrics::Metrics;
 pub(crate) use model::model;
 pub(crate) use proxy::{Proxy, proxy};
+<<<<<<< HEAD
 pub(crate) use reply::{End, Event, Reply};
 pub(crate) use together::all;
 pub(crate) use upstream::{Gone, Heard, Upstream, Wire, chunk, sse_head, upstream};
+=======
+pub(crate) use reply::{End, Reply};
+pub(crate) use upstream::{Heard, Upstream, Wire, chunk, sse_head, upstream};
+>>>>>>> carrytests
 
 /// How long a test waits for what must come. Long, for a busy machine: no test measures time by it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,5 +47,5 @@ pub(crate) fn sha256(bytes: impl AsRef<[u8]>) -> String {
 
 /// A digest in hex.
 pub(crate) fn hex(digest: ring::digest::Digest) -> String {
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
 }

@@ -2,7 +2,6 @@
 
 use std::{
     future::Future,
-    io::ErrorKind,
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
@@ -33,21 +32,12 @@ pub(crate) struct Heard {
     pub body: Vec<u8>,
 }
 
-/// The other side ended a connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Gone {
-    /// Whether by a reset.
-    pub reset: bool,
-    /// When that was seen.
-    pub at: Instant,
-}
-
 /// A running upstream; ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     address: SocketAddr,
     heard: Arc<Mutex<Vec<Heard>>>,
-    gone: mpsc::Receiver<Gone>,
+    gone: mpsc::Receiver<Instant>,
     _tasks: JoinSet<()>,
 }
 
@@ -59,7 +49,7 @@ pub(crate) struct Wire {
     stream: TcpStream,
     buffer: Vec<u8>,
     heard: Arc<Mutex<Vec<Heard>>>,
-    gone: mpsc::Sender<Gone>,
+    gone: mpsc::Sender<Instant>,
 }
 
 /// Starts an upstream: `serve` has each connection.
@@ -104,8 +94,8 @@ impl Upstream {
         heard.remove(0)
     }
 
-    /// Waits for the next connection that the other side ends while [`Wire::until_gone`] watches it.
-    pub(crate) async fn gone(&mut self) -> Gone {
+    /// Waits until the other side has ended one more connection while [`Wire::until_gone`] watched it, and says when that was.
+    pub(crate) async fn gone(&mut self) -> Instant {
         within("the upstream's connection to end", self.gone.recv()).await.unwrap()
     }
 }
@@ -178,16 +168,9 @@ impl Wire {
     /// Watches for the other side's end, and tells [`Upstream::gone`].
     pub(crate) async fn until_gone(&mut self) {
         let mut scrap = [0; 4096];
-        loop {
-            let reset = match self.stream.read(&mut scrap).await {
-                Ok(0) => false,
-                Ok(_) => continue,
-                Err(error) => error.kind() == ErrorKind::ConnectionReset,
-            };
-            // Nobody asks any more when the test is over.
-            let _ = self.gone.send(Gone { reset, at: Instant::now() }).await;
-            return;
-        }
+        while self.stream.read(&mut scrap).await.is_ok_and(|read| read > 0) {}
+        // Nobody asks any more when the test is over.
+        let _ = self.gone.send(Instant::now()).await;
     }
 
     /// Ends the connection with a FIN, after what was written.
