@@ -83,7 +83,8 @@ async fn a_last_failed_reply_passes_byte_for_byte_and_tells_sdks_to_stop() {
     assert_eq!((reply.status, pair.attempts(&reply).await), (503, 3));
     assert_eq!(reply.body, " {\"error\" :\t\"é\"}\n".as_bytes());
     assert!(reply.head.starts_with(b"HTTP/1.1 503 Gone fishing\r\n"), "{:?}", String::from_utf8_lossy(&reply.head));
-    let all = |name: &str| -> Vec<_> { reply.headers.iter().filter(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone()).collect() };
+    let all =
+        |name: &str| -> Vec<_> { reply.headers.iter().filter(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone()).collect() };
     assert_eq!((all("x-odd"), all("set-cookie")), (vec!["One".to_owned(), "two".to_owned()], vec!["a=1".to_owned()]));
     assert_eq!(all("x-should-retry"), ["false"]);
 }

@@ -17,7 +17,8 @@ fn long(size: usize) -> String {
 async fn every_attempt_is_the_same_request() {
     let pair = pair("[{status: 500}, {status: 503}]", FAST).await;
     let body = long(5_000);
-    let sent = [("Authorization", "Bearer k"), ("X-b", "2"), ("Idempotency-Key", "once"), ("x-A", "1"), ("X-B", "3"), ("Content-Type", "application/json")];
+    let sent =
+        [("Authorization", "Bearer k"), ("X-b", "2"), ("Idempotency-Key", "once"), ("x-A", "1"), ("X-B", "3"), ("Content-Type", "application/json")];
     let request = sent.iter().fold(call("POST", "/v1/chat/completions?x=%20y"), |call, (name, value)| call.header(name, value));
     let reply = pair.ask(&request.body(body.clone())).await;
     assert_eq!((reply.status, pair.attempts(&reply).await), (200, 3));

@@ -1,15 +1,7 @@
 //! The real binary as an operator starts it: a config file, an environment of its own, free ports; its stderr read, signals by id, killed
 //! when dropped. What is waited for has a deadline; nothing sleeps.
 
-use std::{
-    ffi::OsString,
-    fs,
-    net::SocketAddr,
-    path::PathBuf,
-    process::Stdio,
-    sync::Arc,
-    time::Duration,
-};
+use std::{ffi::OsString, fs, net::SocketAddr, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
 use pillion::demo::model::Model;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
