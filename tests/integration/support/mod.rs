@@ -21,14 +21,9 @@ pub(crate) use call::{Call, call, chat, messages};
 pub(crate) use metrics::Metrics;
 pub(crate) use model::model;
 pub(crate) use proxy::{Proxy, proxy};
-<<<<<<< HEAD
-pub(crate) use reply::{End, Event, Reply};
-pub(crate) use together::all;
-pub(crate) use upstream::{Gone, Heard, Upstream, Wire, chunk, sse_head, upstream};
-=======
 pub(crate) use reply::{End, Reply};
+pub(crate) use together::all;
 pub(crate) use upstream::{Heard, Upstream, Wire, chunk, sse_head, upstream};
->>>>>>> carrytests
 
 /// How long a test waits for what must come. Long, for a busy machine: no test measures time by it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
