@@ -1,7 +1,7 @@
 //! Promise: what could be read in two ways reaches no upstream in two ways; no request chooses where it goes but by the config; and what is
 //! too large, too slow or from elsewhere is told so.
 
-use crate::support::{End, Proxy, agent, call, model, proxy};
+use crate::support::{Call, End, Proxy, agent, call, model, proxy};
 
 mod admin;
 mod ambiguous;
@@ -42,7 +42,7 @@ async fn pipelined_requests_are_answered_in_order() {
     let proxy = proxy().to(model.url()).run();
     let mut agent = agent(&proxy).await;
     let calls: Vec<_> = (1..=100).map(|size| call("GET", &format!("/bytes/{size}"))).collect();
-    agent.write(calls.iter().flat_map(|call| call.bytes()).collect::<Vec<u8>>()).await;
+    agent.write(calls.iter().flat_map(Call::bytes).collect::<Vec<u8>>()).await;
     for size in 1..=100 {
         agent.asks();
         let reply = agent.reply().await;

@@ -118,10 +118,12 @@ async fn a_spent_budget_ends_the_retries_and_is_counted() {
 
 #[tokio::test]
 async fn only_transient_statuses_are_retried() {
-    let check = |status: u16, expected: usize| async move {
-        let (pair, reply) = after(&format!("[{{status: {status}}}]")).await;
-        assert_eq!(pair.attempts(&reply).await, expected, "{status}");
-        assert_eq!(reply.status, if expected == 1 { status } else { 200 });
+    let check = |status: u16, expected: usize| {
+        Box::pin(async move {
+            let (pair, reply) = after(&format!("[{{status: {status}}}]")).await;
+            assert_eq!(pair.attempts(&reply).await, expected, "{status}");
+            assert_eq!(reply.status, if expected == 1 { status } else { 200 });
+        })
     };
     all([408, 425, 429, 500, 502, 503, 504, 529].map(|status| check(status, 2))).await;
     all([400, 401, 402, 403, 404, 405, 409, 413, 415, 421, 422, 451, 501, 505].map(|status| check(status, 1))).await;

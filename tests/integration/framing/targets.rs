@@ -83,9 +83,9 @@ async fn told(headers: &str) -> (u16, Option<String>) {
     agent.asks();
     agent.write(format!("GET /v1/models HTTP/1.1\r\n{headers}\r\n")).await;
     let reply = agent.reply().await;
-    let served = if reply.status == 200 { 1 } else { 0 };
-    assert_eq!(model.requests().len(), served, "{headers:?}");
-    proxy.settle_as(if served == 1 { "ok" } else { "refused" }).await;
+    let served = reply.status == 200;
+    assert_eq!(model.requests().len(), usize::from(served), "{headers:?}");
+    proxy.settle_as(if served { "ok" } else { "refused" }).await;
     (reply.status, reply.refusal().map(str::to_owned))
 }
 

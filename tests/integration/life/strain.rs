@@ -42,7 +42,7 @@ async fn descriptors_that_run_out_cost_no_processor_and_come_back_within_a_secon
     waiting.send(&chat(false)).await;
     let used = binary.processor_time();
     assert!(timeout(Duration::from_secs(2), waiting.head()).await.is_err(), "there is a descriptor left");
-    let spent = binary.processor_time() - used;
+    let spent = binary.processor_time().saturating_sub(used);
     assert!(spent < Duration::from_millis(100), "{spent:?} of processor in 2 s");
     drop(held);
     let freed = Instant::now();
@@ -83,7 +83,7 @@ async fn a_log_whose_reader_is_gone_stops_no_traffic() {
 #[tokio::test]
 async fn a_log_whose_reader_is_stuck_stops_no_traffic() {
     let model = model("").await;
-    let mut binary = run().upstream(&model).ready().await;
+    let binary = run().upstream(&model).ready().await;
     binary.stop_reading();
     goes_on_unheard(binary).await;
 }
@@ -99,7 +99,7 @@ async fn loses_spans_alone(endpoint: &str) {
     let state = |metrics: &Metrics, state: &str| metrics.value("pillion_spans_total", &[("state", state)]);
     let lost = |metrics: &Metrics| state(metrics, "failed") + state(metrics, "dropped");
     let metrics = proxy.metrics_until("all spans are counted as lost", |metrics| lost(metrics) > 199.5).await;
-    assert_eq!((lost(&metrics).to_string().as_str(), state(&metrics, "exported")), ("200", 0.0));
+    assert_eq!([lost(&metrics), state(&metrics, "exported")].map(|count| count.to_string()), ["200", "0"]);
 }
 
 #[tokio::test]
@@ -125,5 +125,5 @@ async fn a_collector_that_never_answers_does_not_hold_up_the_end() {
     binary.signal(Signal::TERM);
     let (code, took) = binary.exit(Duration::from_secs(5)).await;
     assert_eq!(code, Some(0));
-    assert!(took < Duration::from_millis(3000), "{took:?}");
+    assert!(took < Duration::from_secs(3), "{took:?}");
 }

@@ -95,11 +95,12 @@ impl Start {
         let (mut command, files) = self.command();
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).expect("it has just been started");
-        let ((said, heard), (hears, listening)) = (watch::channel(Vec::new()), watch::channel(true));
+        let (said, heard) = watch::channel(Vec::new());
+        let (reads, reading) = watch::channel(true);
         let mut reader = JoinSet::new();
-        reader.spawn(listen(child.stderr.take().expect("a pipe"), said, listening));
+        reader.spawn(listen(child.stderr.take().expect("a pipe"), said, reading));
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        Binary { child, id, heard, traffic: nowhere, admin: nowhere, reader, hears, _files: files }
+        Binary { child, id, heard, traffic: nowhere, admin: nowhere, reader, reads, _files: files }
     }
 
     fn command(&mut self) -> (Command, TempDir) {
@@ -127,7 +128,7 @@ pub(crate) struct Binary {
     /// Where health and metrics are.
     pub(crate) admin: SocketAddr,
     reader: JoinSet<()>,
-    hears: watch::Sender<bool>,
+    reads: watch::Sender<bool>,
     _files: TempDir,
 }
 
@@ -141,11 +142,9 @@ impl Binary {
     pub(crate) async fn says(&mut self, words: &str) -> String {
         let line = |lines: &Vec<String>| lines.iter().find(|line| line.contains(words)).cloned();
         let found = timeout(SOON, self.heard.wait_for(|lines| line(lines).is_some())).await;
-        match found {
-            Ok(Ok(lines)) => line(&lines).expect("just seen"),
-            Ok(Err(_)) => panic!("stderr ended without {words:?}"),
-            Err(_) => panic!("not said in time: {words:?}"),
-        }
+        let found = found.unwrap_or_else(|_| panic!("not said in time: {words:?}"));
+        let lines = found.unwrap_or_else(|_| panic!("stderr ended without {words:?}"));
+        line(&lines).expect("just seen")
     }
 
     /// Closes the pipe that its stderr is: what it writes from now on fails.
@@ -155,7 +154,7 @@ impl Binary {
 
     /// Reads its stderr no more, and leaves it open: what it writes fills the pipe, and then waits.
     pub(crate) fn stop_reading(&self) {
-        self.hears.send(false).expect("the reader listens until it is dropped");
+        self.reads.send(false).expect("the reader listens until it is dropped");
     }
 
     /// Sends it a signal.
@@ -188,7 +187,7 @@ impl Binary {
     }
 }
 
-async fn listen(stderr: ChildStderr, said: watch::Sender<Vec<String>>, mut listening: watch::Receiver<bool>) {
+async fn listen(stderr: ChildStderr, said: watch::Sender<Vec<String>>, mut reading: watch::Receiver<bool>) {
     let mut lines = BufReader::new(stderr).lines();
     loop {
         tokio::select! {
@@ -196,7 +195,7 @@ async fn listen(stderr: ChildStderr, said: watch::Sender<Vec<String>>, mut liste
                 Ok(Some(line)) => said.send_modify(|all| all.push(line)),
                 _ => return,
             },
-            stopped = async { listening.wait_for(|listening| !listening).await.is_ok() } => {
+            stopped = async { reading.wait_for(|reading| !reading).await.is_ok() } => {
                 if stopped {
                     std::future::pending::<()>().await;
                 }
