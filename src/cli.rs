@@ -2,6 +2,7 @@
 
 mod around;
 mod demo;
+mod probe;
 mod run;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
@@ -62,6 +63,9 @@ struct Run {
 struct Check {
     #[command(flatten)]
     shared: Shared,
+    /// Also try each upstream, hop by hop: DNS, TCP, TLS, HTTP, list of models, credentials
+    #[arg(long)]
+    probe: bool,
     /// Show what is in effect for this agent
     #[arg(long)]
     agent: Option<String>,
@@ -130,9 +134,16 @@ impl Cli {
                     Ok(loaded) => loaded,
                     Err(code) => return Ok(code),
                 };
+                if verb.probe {
+                    let good = runtime()?.block_on(probe::probe(&loaded, &mut std::io::stdout()))?;
+                    return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+                }
                 let selection = Selection { agent: verb.agent, model: verb.model, path: verb.path };
-                loaded.print(&mut std::io::stdout().lock(), &selection)?;
-                Ok(ExitCode::SUCCESS)
+                match loaded.print(&mut std::io::stdout().lock(), &selection) {
+                    // Whoever reads has seen enough: `pillion check | head`.
+                    Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+                    printed => Ok(printed.map(|()| ExitCode::SUCCESS)?),
+                }
             }
             Verb::Demo(verb) => runtime()?.block_on(demo::run(verb.duration, verb.seed)),
             Verb::Simulate(verb) => runtime()?.block_on(demo::simulate(verb)),

@@ -2,7 +2,10 @@
 
 use std::{fmt, net::IpAddr};
 
+use http::{HeaderName, HeaderValue, header};
+
 use super::{Upstream, fields::Wanted};
+use crate::wire::Dialect;
 
 /// The upstreams that need no config: name and base URL. A base URL holds what stands before the part that its users write
 /// themselves: `deepseek` serves two dialects under different paths, so its is bare.
@@ -99,6 +102,19 @@ impl Upstream {
     pub fn built_in() -> impl Iterator<Item = Self> {
         // A test sees that no entry is lost here.
         BUILT_IN.into_iter().filter_map(|(name, url)| Self::parse(name, url).ok())
+    }
+
+    /// The header that carries its own key, if it has one: each provider's dialect has its own.
+    pub fn credentials(&self, dialect: Option<Dialect>) -> Option<(HeaderName, HeaderValue)> {
+        let key = self.api_key.as_ref()?.reveal();
+        let (name, value) = match dialect {
+            Some(Dialect::AnthropicMessages) => (HeaderName::from_static("x-api-key"), HeaderValue::try_from(key)),
+            Some(Dialect::Gemini) => (HeaderName::from_static("x-goog-api-key"), HeaderValue::try_from(key)),
+            _ => (header::AUTHORIZATION, HeaderValue::try_from(format!("Bearer {key}"))),
+        };
+        let mut value = value.ok()?;
+        value.set_sensitive(true);
+        Some((name, value))
     }
 
     /// Its base URL, the default port left out.

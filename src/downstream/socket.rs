@@ -122,6 +122,8 @@ impl AsyncRead for AgentSocket {
         if polled.is_ready() {
             if buffer.filled().len() > before {
                 socket.patience.has_read(turn);
+            } else if buffer.remaining() > 0 {
+                socket.peer.leave();
             }
             return polled;
         }

@@ -1,6 +1,7 @@
 //! The life of a request, in order. Only order is decided here; each step's substance is in its own file.
 
 mod exchange;
+mod framing;
 mod opening;
 mod origin;
 mod peer;
@@ -69,6 +70,10 @@ impl Proxy {
     /// Carries one exchange: up by `carry`, down by `relay`; or says why not by `refuse`.
     pub async fn handle(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Relayed> {
         let (head, body) = request.into_parts();
+        if let Some(bare) = framing::bare_answer(&head, self.config.server.head_limit) {
+            self.telemetry.refused(None, Reason::Framing);
+            return bare;
+        }
         let dialect = Dialect::of_path(head.uri.path());
         let mut exchange = Exchange::begin(&head, peer, &self.telemetry, &self.drain);
         let ending = tokio::select! {
@@ -173,6 +178,10 @@ fn refuse(mut exchange: Exchange, refusal: &Refusal, dialect: Option<Dialect>) -
     let (name, attempts) = (record.trace.exchange_id(), record.attempts.len());
     let mut response = refusal.answer(record.dialect.or(dialect), name.as_str()).map(Relayed::Own);
     rewrite::mark_reply(response.headers_mut(), name.to_header(), attempts);
+    if refusal.reason == Reason::Framing && exchange.peer().is_gone() {
+        // The request broke off because the agent hung up: dropped unfinished, the exchange says so.
+        return response;
+    }
     exchange.answered(response.status().as_u16());
     exchange.finish(refusal.outcome(), Some(refusal.reason));
     response

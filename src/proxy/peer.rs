@@ -16,6 +16,7 @@ pub struct Peer {
     reset: AtomicBool,
     stalled: AtomicBool,
     slow: AtomicBool,
+    gone: AtomicBool,
 }
 
 /// Whose turn it is on a connection. The number tells one such time from the next.
@@ -34,7 +35,7 @@ impl Peer {
     pub fn new(mut gauge: ConnectionGauge) -> Self {
         gauge.set(ConnectionState::Idle);
         let off = || AtomicBool::new(false);
-        Self { gauge: Mutex::new(gauge), turns: AtomicU32::new(0), reset: off(), stalled: off(), slow: off() }
+        Self { gauge: Mutex::new(gauge), turns: AtomicU32::new(0), reset: off(), stalled: off(), slow: off(), gone: off() }
     }
 
     fn count_as(&self, state: ConnectionState) {
@@ -80,6 +81,16 @@ impl Peer {
     /// Whether that happened.
     pub fn is_stalled(&self) -> bool {
         self.stalled.load(Ordering::Acquire)
+    }
+
+    /// The agent has hung up.
+    pub fn leave(&self) {
+        self.gone.store(true, Ordering::Release);
+    }
+
+    /// Whether that happened.
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
     }
 
     /// A head has not come in time.

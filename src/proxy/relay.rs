@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::header;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -125,6 +126,9 @@ impl Relay {
 
     fn poll_flowing(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         if let Some(data) = self.answer.held.pop_front() {
+            if self.answer.held.is_empty() && self.ends_early() {
+                return self.break_off(cx, Reason::StreamCut, None);
+            }
             self.count(&data);
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
@@ -158,8 +162,7 @@ impl Relay {
             if let Some(progress) = self.answer.reading.as_mut().map(|reading| reading.feed(data)) {
                 self.note(progress, now);
             }
-            // The last bytes of a stated length would make a stream look complete: they are not given when it is not.
-            if self.answer.body.is_end_stream() && !self.is_complete() {
+            if self.ends_early() {
                 return self.break_off(cx, Reason::StreamCut, None);
             }
             self.count(data);
@@ -174,6 +177,17 @@ impl Relay {
         }
         self.conclude();
         Poll::Ready(None)
+    }
+
+    /// Whether these are the last bytes of a stated length, and the stream is not complete: given, they would make it look so.
+    fn ends_early(&mut self) -> bool {
+        self.answer.body.is_end_stream() && !self.is_complete()
+    }
+
+    /// Whether the agent was told a length. An event of ours would be counted against it, and might make up for what is missing.
+    fn has_stated_length(&self) -> bool {
+        let headers = &self.answer.head.headers;
+        headers.contains_key(header::CONTENT_LENGTH) && !headers.contains_key(header::TRANSFER_ENCODING)
     }
 
     fn is_complete(&mut self) -> bool {
@@ -204,7 +218,13 @@ impl Relay {
     fn event(&mut self, reason: Reason) -> Option<Bytes> {
         let reading = self.answer.reading.as_ref()?;
         let dialect = self.dialect?;
-        if !self.error_events || !reading.is_stream() || reading.is_opaque() || !reading.at_boundary() || reading.progress().finished {
+        if !self.error_events
+            || self.has_stated_length()
+            || !reading.is_stream()
+            || reading.is_opaque()
+            || !reading.at_boundary()
+            || reading.progress().finished
+        {
             return None;
         }
         let name = self.exchange.as_mut().map(|exchange| exchange.record().trace.exchange_id());

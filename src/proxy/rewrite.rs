@@ -94,22 +94,14 @@ pub(super) fn has_passed(headers: &HeaderMap, mark: &str) -> bool {
 
 /// The upstream's own key, if the config gives one, in place of whatever the agent sent.
 fn replace_credentials(headers: &mut HeaderMap, upward: &Upward<'_>) {
-    let Some(key) = &upward.upstream.api_key else { return };
-    let (name, value) = match upward.dialect {
-        Some(Dialect::AnthropicMessages) => (HeaderName::from_static("x-api-key"), key.reveal().to_owned()),
-        Some(Dialect::Gemini) => (HeaderName::from_static("x-goog-api-key"), key.reveal().to_owned()),
-        _ => (header::AUTHORIZATION, format!("Bearer {}", key.reveal())),
-    };
+    let Some((name, value)) = upward.upstream.credentials(upward.dialect) else { return };
     let credentials =
         [header::AUTHORIZATION, HeaderName::from_static("x-api-key"), HeaderName::from_static("x-goog-api-key"), HeaderName::from_static("api-key")];
     let mut kept = HeaderMap::with_capacity(headers.len() + 1);
     for (other, value) in headers.iter().filter(|(other, _)| !credentials.contains(other)) {
         kept.append(other.clone(), value.clone());
     }
-    if let Ok(mut value) = HeaderValue::try_from(value) {
-        value.set_sensitive(true);
-        kept.append(name, value);
-    }
+    kept.append(name, value);
     *headers = kept;
 }
 

@@ -1,0 +1,158 @@
+//! Who takes part. Another contender is another line of [`TABLE`]: its name, and the command that has it listen and forward.
+
+use std::{
+    ffi::OsString,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep},
+};
+
+use crate::{http, usage::Process};
+
+/// The core that a contender has for itself.
+pub(crate) const CONTENDERS_CORE: &str = "1";
+/// The core of upstream and load.
+pub(crate) const LOADS_CORE: &str = "0";
+/// How long a contender may take to listen.
+const START: Duration = Duration::from_secs(10);
+
+/// What a contender is told.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    /// Where it shall listen.
+    pub(crate) listen: SocketAddr,
+    /// A second port, should it need one.
+    pub(crate) admin: SocketAddr,
+    /// Where it shall forward to.
+    pub(crate) upstream: SocketAddr,
+    /// Pillion's binary.
+    pub(crate) pillion: PathBuf,
+    /// A directory for files of its own.
+    pub(crate) directory: PathBuf,
+}
+
+/// One who takes part.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Contender {
+    /// The name in the table.
+    pub(crate) name: &'static str,
+    /// Whether it takes part without being asked for.
+    pub(crate) by_default: bool,
+    /// The program and its arguments; none for the way without a proxy.
+    command: Option<fn(&Setup) -> anyhow::Result<Vec<OsString>>>,
+}
+
+/// All who can take part. The first is what is added to, the second what is compared with.
+pub(crate) const TABLE: [Contender; 5] = [
+    Contender { name: "direct", by_default: true, command: None },
+    Contender { name: "bare hyper", by_default: true, command: Some(bare) },
+    Contender { name: "pillion", by_default: true, command: Some(pillion) },
+    Contender { name: "pillion+otlp", by_default: false, command: Some(pillion_with_spans) },
+    Contender { name: "nginx", by_default: false, command: Some(nginx) },
+];
+
+fn bare(setup: &Setup) -> anyhow::Result<Vec<OsString>> {
+    let program = std::env::current_exe().context("this program has no path")?;
+    Ok(vec![program.into(), "--bare".into(), setup.listen.to_string().into(), "--upstream".into(), setup.upstream.to_string().into()])
+}
+
+fn pillion(setup: &Setup) -> anyhow::Result<Vec<OsString>> {
+    let upstream = format!("http://{}/v1", setup.upstream);
+    let flags = [("--listen", setup.listen.to_string()), ("--admin", setup.admin.to_string()), ("--upstream", upstream)];
+    let mut command = vec![setup.pillion.clone().into(), "run".into()];
+    command.extend(flags.into_iter().flat_map(|(flag, value)| [flag.into(), value.into()]));
+    Ok(command)
+}
+
+/// With every span exported to the race's own upstream.
+fn pillion_with_spans(setup: &Setup) -> anyhow::Result<Vec<OsString>> {
+    let endpoint = format!("OTEL_EXPORTER_OTLP_ENDPOINT=http://{}", setup.upstream);
+    let mut command: Vec<OsString> = vec!["env".into(), endpoint.into()];
+    command.extend(pillion(setup)?);
+    Ok(command)
+}
+
+fn nginx(setup: &Setup) -> anyhow::Result<Vec<OsString>> {
+    let (listen, upstream, directory) = (setup.listen, setup.upstream, setup.directory.display());
+    let config = format!(
+        "daemon off; master_process off; worker_processes 1; pid {directory}/pid; error_log /dev/null;\n\
+         events {{ worker_connections 4096; }}\n\
+         http {{ access_log off; keepalive_requests 1000000000; client_max_body_size 0; client_body_buffer_size 1m; client_body_temp_path {directory};\n\
+         proxy_temp_path {directory}; fastcgi_temp_path {directory}; uwsgi_temp_path {directory}; scgi_temp_path {directory};\n\
+         upstream model {{ server {upstream}; keepalive 256; keepalive_requests 1000000000; }}\n\
+         server {{ listen {listen}; location / {{ proxy_pass http://model; proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering off; }} }} }}\n"
+    );
+    let path = setup.directory.join("nginx.conf");
+    std::fs::write(&path, config).context("cannot write nginx's config")?;
+    Ok(vec!["nginx".into(), "-c".into(), path.into()])
+}
+
+/// A contender that runs; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Option<Child>,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    _directory: Option<tempfile::TempDir>,
+}
+
+impl Contender {
+    /// Starts it on its core, and waits until it listens.
+    pub(crate) async fn start(&self, upstream: SocketAddr, pillion: &Path) -> anyhow::Result<Running> {
+        let Some(command) = self.command else { return Ok(Running { child: None, address: upstream, _directory: None }) };
+        let directory = tempfile::tempdir()?;
+        let (listen, admin) = (http::free_address()?, http::free_address()?);
+        let setup = Setup { listen, admin, upstream, pillion: pillion.to_owned(), directory: directory.path().to_owned() };
+        let child = pinned(CONTENDERS_CORE, command(&setup)?).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = child.with_context(|| format!("cannot start {} with taskset", self.name))?;
+        let mut running = Running { child: Some(child), address: listen, _directory: Some(directory) };
+        running.listens(self.name).await?;
+        Ok(running)
+    }
+}
+
+impl Running {
+    async fn listens(&mut self, name: &str) -> anyhow::Result<()> {
+        let until = Instant::now() + START;
+        while TcpStream::connect(self.address).await.is_err() {
+            if let Some(status) = self.child.as_mut().map(Child::try_wait).transpose()?.flatten() {
+                bail!("{name} ended before it listened: {status}");
+            }
+            if Instant::now() > until {
+                bail!("{name} does not listen on {} after {START:?}", self.address);
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
+    /// Its process, to be measured; none for the way without a proxy.
+    pub(crate) fn process(&self) -> Option<Process> {
+        self.child.as_ref().map(|child| Process::new(child.id()))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A program on one core, with one worker thread and nothing of our own environment.
+pub(crate) fn pinned(core: &str, program: Vec<OsString>) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", core]).args(program).env_clear();
+    command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").env("TOKIO_WORKER_THREADS", "1");
+    command
+}

@@ -1,0 +1,94 @@
+//! The table: for each case and measure the median of the rounds of each contender, and how Pillion compares with bare hyper.
+
+use std::{collections::BTreeMap, io};
+
+/// What is measured of one case.
+#[derive(Debug, Default)]
+struct Row {
+    case: String,
+    measure: &'static str,
+    /// By contender and round.
+    values: BTreeMap<(&'static str, u32), f64>,
+}
+
+/// All that was measured.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    rows: Vec<Row>,
+}
+
+impl Report {
+    /// Notes a value; none still keeps the measure's place in the table.
+    pub(crate) fn note(&mut self, case: &str, measure: &'static str, (contender, round): (&'static str, u32), value: impl Into<Option<f64>>) {
+        let found = self.rows.iter().position(|row| row.case == case && row.measure == measure);
+        let at = found.unwrap_or_else(|| {
+            self.rows.push(Row { case: case.to_owned(), measure, values: BTreeMap::new() });
+            self.rows.len() - 1
+        });
+        if let Some(value) = value.into() {
+            self.rows[at].values.insert((contender, round), value);
+        }
+    }
+
+    /// Notes a value, and how much it is over that of `base` in the same round.
+    pub(crate) fn note_added(&mut self, case: &str, (measure, added): (&'static str, &'static str), at: (&'static str, u32), base: &str, value: f64) {
+        self.note(case, measure, at, value);
+        let based = self.rows.iter().find(|row| row.case == case && row.measure == measure).and_then(|row| row.of(base, at.1));
+        self.note(case, added, at, based.filter(|_| at.0 != base).map(|based| value - based));
+    }
+
+    /// Writes it as a table for each case.
+    pub(crate) fn write(&self, out: &mut impl io::Write, contenders: &[&'static str], (base, subject): (&str, &str)) -> io::Result<()> {
+        let mut case = "";
+        for row in &self.rows {
+            if row.case != case {
+                case = &row.case;
+                write!(out, "\n{case}\n{:<28}", "")?;
+                contenders.iter().try_for_each(|name| write!(out, "{name:>14}"))?;
+                writeln!(out, "   {subject} / {base}")?;
+            }
+            write!(out, "  {:<26}", row.measure)?;
+            for contender in contenders {
+                match median(row.values_of(contender)) {
+                    Some(value) => write!(out, "{value:>14.*}", digits(value))?,
+                    None => write!(out, "{:>14}", "-")?,
+                }
+            }
+            writeln!(out, "{}", row.ratio(base, subject))?;
+        }
+        Ok(())
+    }
+}
+
+impl Row {
+    fn of(&self, contender: &str, round: u32) -> Option<f64> {
+        self.values.iter().find(|((name, of), _)| *name == contender && *of == round).map(|(_, value)| *value)
+    }
+
+    fn values_of(&self, contender: &str) -> Vec<f64> {
+        self.values.iter().filter(|((name, _), _)| *name == contender).map(|(_, value)| *value).collect()
+    }
+
+    /// The median of the ratios of each round, whose two runs were neighbours in time; and their range.
+    fn ratio(&self, base: &str, subject: &str) -> String {
+        let rounds = self.values.keys().filter(|(name, _)| *name == subject).map(|(_, round)| *round);
+        let ratios: Vec<_> = rounds.filter_map(|round| Some(self.of(subject, round)? / self.of(base, round).filter(|base| *base > 0.0)?)).collect();
+        let (least, most) = ratios.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), ratio| (least.min(*ratio), most.max(*ratio)));
+        median(ratios).map(|middle| format!("   {middle:>6.2}  ({least:.2} to {most:.2})")).unwrap_or_default()
+    }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let upper = values.get(values.len() / 2).copied()?;
+    let lower = values.get((values.len() - 1) / 2).copied()?;
+    Some(f64::midpoint(lower, upper))
+}
+
+fn digits(value: f64) -> usize {
+    match value.abs() {
+        large if large >= 1000.0 => 0,
+        middle if middle >= 10.0 => 1,
+        _ => 2,
+    }
+}

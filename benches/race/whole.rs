@@ -1,0 +1,143 @@
+//! Whole replies: as many requests as can be, on some connections, for some time.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::ensure;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    bodies::Asking,
+    contenders::Running,
+    http::{Errand, Wire},
+    usage::{float, micros, percentile},
+};
+
+/// Different bodies of one connection, where each request has a new one.
+const VARIANTS: u64 = 4;
+/// Most requests of one run.
+const REQUESTS_MAX: u64 = 500_000;
+/// How long the last requests may take.
+const LAST: Duration = Duration::from_secs(5);
+
+/// What is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Case {
+    /// Bytes of a request's body.
+    pub(crate) size: usize,
+    /// Whether each request has a body of its own.
+    pub(crate) fresh: bool,
+    /// Connections, each with one request at a time.
+    pub(crate) connections: u64,
+}
+
+/// All cases.
+pub(crate) const CASES: [Case; 8] = [
+    Case { size: 1000, fresh: false, connections: 1 },
+    Case { size: 1000, fresh: false, connections: 16 },
+    Case { size: 1000, fresh: true, connections: 1 },
+    Case { size: 1000, fresh: true, connections: 16 },
+    Case { size: 100_000, fresh: false, connections: 1 },
+    Case { size: 100_000, fresh: false, connections: 16 },
+    Case { size: 100_000, fresh: true, connections: 1 },
+    Case { size: 100_000, fresh: true, connections: 16 },
+];
+
+/// What was measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Measured {
+    /// Requests in a second.
+    pub(crate) rate: f64,
+    /// CPU µs of a request.
+    pub(crate) cpu: Option<f64>,
+    /// Latency in µs: median and 99th percentile.
+    pub(crate) latency: [f64; 2],
+}
+
+impl Case {
+    /// The heading in the table.
+    pub(crate) fn title(&self) -> String {
+        let body = if self.fresh { "a new body each time" } else { "the same body" };
+        let plural = if self.connections == 1 { "" } else { "s" };
+        format!("whole replies, {} KB, {body}, {} connection{plural}", self.size / 1000, self.connections)
+    }
+
+    /// Runs it against a contender.
+    pub(crate) async fn run(&self, contender: &Running, warm: Duration, time: Duration) -> anyhow::Result<Measured> {
+        let shared = Arc::new(Shared::default());
+        let mut loads = JoinSet::new();
+        for connection in 0..self.connections {
+            let seed = if self.fresh { connection * VARIANTS } else { 0 };
+            let variants = if self.fresh { VARIANTS } else { 1 };
+            let askings = (0..variants).map(|variant| Asking::chat(contender.address, self.size, seed + variant, Errand::Whole)).collect();
+            loads.spawn(load(contender.address, askings, self.fresh, Arc::clone(&shared)));
+        }
+        sleep(warm).await;
+        let process = contender.process();
+        let cpu_before = process.map(crate::usage::Process::cpu).transpose()?;
+        let begun = Instant::now();
+        shared.counts.store(true, Ordering::Relaxed);
+        sleep(time).await;
+        let (elapsed, requests) = (begun.elapsed(), shared.requests.load(Ordering::Relaxed));
+        let cpu = process.map(crate::usage::Process::cpu).transpose()?.zip(cpu_before).map(|(after, before)| after - before);
+        shared.over.store(true, Ordering::Relaxed);
+        let mut latencies = timeout(LAST, gather(&mut loads)).await??;
+        ensure!(requests > 0, "no request was answered");
+        Ok(Measured {
+            rate: float(requests) / elapsed.as_secs_f64(),
+            cpu: cpu.map(|cpu| micros(cpu) / float(requests)),
+            latency: [percentile(&mut latencies, 50), percentile(&mut latencies, 99)],
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    counts: AtomicBool,
+    over: AtomicBool,
+    requests: AtomicU64,
+    number: AtomicU64,
+}
+
+async fn load(address: SocketAddr, mut askings: Vec<Asking>, fresh: bool, shared: Arc<Shared>) -> anyhow::Result<Vec<Duration>> {
+    let mut wire = Wire::connect(address).await?;
+    let mut latencies = Vec::new();
+    for turn in 0.. {
+        let number = shared.number.fetch_add(1, Ordering::Relaxed);
+        if shared.over.load(Ordering::Relaxed) || number >= REQUESTS_MAX {
+            break;
+        }
+        let variants = askings.len();
+        let asking = &mut askings[turn % variants];
+        if fresh {
+            asking.number(number);
+        }
+        let begun = Instant::now();
+        wire.write(asking.bytes()).await?;
+        let head = wire.reply().await?;
+        let length = wire.skip(head.framing).await?;
+        ensure!(head.status == 200 && length > 500, "answered with status {} and {length} bytes", head.status);
+        if shared.counts.load(Ordering::Relaxed) {
+            latencies.push(begun.elapsed());
+            shared.requests.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    Ok(latencies)
+}
+
+async fn gather(loads: &mut JoinSet<anyhow::Result<Vec<Duration>>>) -> anyhow::Result<Vec<Duration>> {
+    let mut all = Vec::new();
+    while let Some(load) = loads.join_next().await {
+        all.extend(load??);
+    }
+    Ok(all)
+}

@@ -1,0 +1,20 @@
+//! What a user of Pillion can rely on, held over real sockets: the proxy in this process, an agent that writes and reads exact bytes, and a
+//! simulated or scripted upstream. A module is a promise; every test ends by asking whether the books balance ([`support::Proxy::settle`]).
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod support;
+
+mod architecture;
+mod carry;
+mod connections;
+mod deadlines;
+mod framing;
+mod hangups;
+mod headers;
+mod life;
+mod readme;
+mod retries;
+mod routes;
+mod sizes;
+mod streams;

@@ -1,0 +1,46 @@
+//! Builders and readers that the tests share: `model()` and `upstream()` answer, `proxy()` carries, `agent()` asks. Nothing here sleeps:
+//! whatever is waited for is read until it is there, or until [`PATIENCE`] is over.
+
+mod agent;
+mod binary;
+mod call;
+mod metrics;
+mod model;
+mod proxy;
+mod reply;
+mod together;
+mod upstream;
+
+use std::{future::Future, time::Duration};
+
+use tokio::time::timeout;
+
+pub(crate) use agent::{Agent, agent, find};
+pub(crate) use binary::{Binary, run, verb};
+pub(crate) use call::{Call, call, chat, messages};
+pub(crate) use metrics::Metrics;
+pub(crate) use model::model;
+pub(crate) use proxy::{Proxy, proxy};
+pub(crate) use reply::{End, Reply};
+pub(crate) use together::all;
+pub(crate) use upstream::{Heard, Upstream, Wire, chunk, sse_head, upstream};
+
+/// How long a test waits for what must come. Long, for a busy machine: no test measures time by it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for `what`, which must come.
+#[track_caller]
+pub(crate) fn within<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output> {
+    let at = std::panic::Location::caller();
+    async move { timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} in vain for {what} ({at})")) }
+}
+
+/// SHA-256 in hex.
+pub(crate) fn sha256(bytes: impl AsRef<[u8]>) -> String {
+    hex(ring::digest::digest(&ring::digest::SHA256, bytes.as_ref()))
+}
+
+/// A digest in hex.
+pub(crate) fn hex(digest: ring::digest::Digest) -> String {
+    digest.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
+}
