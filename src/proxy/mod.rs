@@ -1,6 +1,7 @@
 //! The life of a request, in order. Only order is decided here; each step's substance is in its own file.
 
 mod exchange;
+mod framing;
 mod opening;
 mod origin;
 mod peer;
@@ -69,6 +70,10 @@ impl Proxy {
     /// Carries one exchange: up by `carry`, down by `relay`; or says why not by `refuse`.
     pub async fn handle(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Relayed> {
         let (head, body) = request.into_parts();
+        if let Some(bare) = framing::bare_answer(&head, self.config.server.head_limit) {
+            self.telemetry.refused(None, Reason::Framing);
+            return bare;
+        }
         let dialect = Dialect::of_path(head.uri.path());
         let mut exchange = Exchange::begin(&head, peer, &self.telemetry, &self.drain);
         let ending = tokio::select! {

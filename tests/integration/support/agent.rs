@@ -2,6 +2,7 @@
 
 use std::{
     io::ErrorKind,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -37,14 +38,22 @@ pub(crate) struct Agent {
 
 /// Connects an agent.
 pub(crate) async fn agent(proxy: &Proxy) -> Agent {
-    let stream = within("a connection", TcpStream::connect(proxy.traffic())).await.unwrap();
-    stream.set_nodelay(true).unwrap();
-    let (asked, open) = proxy.counters();
-    open.fetch_add(1, Ordering::SeqCst);
-    Agent { stream, buffer: Vec::new(), arrivals: Vec::new(), closed: None, bodyless: false, asked, open }
+    Agent::connect(proxy.traffic(), proxy.counters()).await
 }
 
 impl Agent {
+    /// Connects to where no books are kept: an admin port, or a proxy in a process of its own.
+    pub(crate) async fn stranger(to: SocketAddr) -> Self {
+        Self::connect(to, Default::default()).await
+    }
+
+    async fn connect(to: SocketAddr, (asked, open): (Arc<AtomicU64>, Arc<AtomicU64>)) -> Self {
+        let stream = within("a connection", TcpStream::connect(to)).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        open.fetch_add(1, Ordering::SeqCst);
+        Self { stream, buffer: Vec::new(), arrivals: Vec::new(), closed: None, bodyless: false, asked, open }
+    }
+
     /// Writes bytes. Counts nothing: tell [`Agent::asks`] if they are a request.
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         within("the proxy to read", self.stream.write_all(bytes.as_ref())).await.unwrap();

@@ -2,11 +2,13 @@
 //! whatever is waited for is read until it is there, or until [`PATIENCE`] is over.
 
 mod agent;
+mod binary;
 mod call;
 mod metrics;
 mod model;
 mod proxy;
 mod reply;
+mod together;
 mod upstream;
 
 use std::{future::Future, time::Duration};
@@ -14,11 +16,13 @@ use std::{future::Future, time::Duration};
 use tokio::time::timeout;
 
 pub(crate) use agent::{Agent, agent, find};
+pub(crate) use binary::{Binary, run, verb};
 pub(crate) use call::{Call, call, chat, messages};
 pub(crate) use metrics::Metrics;
 pub(crate) use model::model;
 pub(crate) use proxy::{Proxy, proxy};
 pub(crate) use reply::{End, Reply};
+pub(crate) use together::all;
 pub(crate) use upstream::{Heard, Upstream, Wire, chunk, sse_head, upstream};
 
 /// How long a test waits for what must come. Long, for a busy machine: no test measures time by it.
