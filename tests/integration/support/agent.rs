@@ -7,12 +7,13 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{Call, End, PATIENCE, Proxy, Reply, within};
@@ -57,6 +58,12 @@ impl Agent {
     /// Writes bytes. Counts nothing: tell [`Agent::asks`] if they are a request.
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         within("the proxy to read", self.stream.write_all(bytes.as_ref())).await.unwrap();
+    }
+
+    /// Writes as many of these bytes as are taken in this time.
+    pub(crate) async fn write_for(&mut self, time: Duration, bytes: impl AsRef<[u8]>) {
+        let written = timeout(time, self.stream.write_all(bytes.as_ref())).await;
+        assert!(written.is_err(), "all of it was taken");
     }
 
     /// Counts one request that was written by hand.
