@@ -11,6 +11,7 @@ mod relay;
 mod rewrite;
 mod route;
 mod send;
+mod silence;
 
 use std::sync::Arc;
 

@@ -2,20 +2,19 @@
 //! broken: by an error event where one can be put, and by an aborted connection always.
 
 use std::{
-    future::Future,
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Bytes;
 use http::header;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use super::{
     exchange::Exchange,
     opening::{Answer, End},
+    silence::Silence,
 };
 use crate::{
     config::Policy,
@@ -38,17 +37,6 @@ pub enum Relayed {
 #[error("the reply broke off ({})", .0.as_str())]
 pub struct Broken(Reason);
 
-/// The clocks of a body that flows.
-#[derive(Debug)]
-struct Clocks {
-    /// Longest silence, and whose limit that is.
-    gap: Option<(Duration, Clock)>,
-    /// When it must have ended.
-    end: Option<(Instant, Clock)>,
-    last: Instant,
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
 /// Where a relay stands.
 #[derive(Debug)]
 enum Stage {
@@ -69,7 +57,7 @@ enum Stage {
 pub struct Relay {
     answer: Answer,
     exchange: Option<Exchange>,
-    clocks: Clocks,
+    silence: Silence,
     stage: Stage,
     broken: Reason,
     dialect: Option<Dialect>,
@@ -107,7 +95,7 @@ impl Relay {
         let agent_gap = course.agent.filter(|agent| agent.per_read).map(|agent| (agent.less_margin(), Clock::Agent));
         let gap = gap.map(|gap| (gap, Clock::Idle)).into_iter().chain(agent_gap).min_by_key(|(gap, _)| *gap);
         let mut relay = Self {
-            clocks: Clocks { gap, end, last: now, sleep: None },
+            silence: Silence::new(gap, end, now),
             stage: Stage::Flowing,
             broken: Reason::StreamCut,
             dialect: course.dialect,
@@ -144,7 +132,7 @@ impl Relay {
                 self.answer.ended = Some(End::Clean);
                 self.end(cx)
             }
-            Poll::Pending => match self.clocks.poll(cx) {
+            Poll::Pending => match self.silence.poll(cx) {
                 Poll::Ready(clock) => self.break_off(cx, Reason::of_clock(clock), Some(clock)),
                 Poll::Pending => Poll::Pending,
             },
@@ -153,7 +141,7 @@ impl Relay {
 
     fn pass(&mut self, cx: &mut Context<'_>, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let now = Instant::now();
-        let gap = now - std::mem::replace(&mut self.clocks.last, now);
+        let gap = self.silence.broken(now);
         if let Some(exchange) = &mut self.exchange {
             let record = exchange.record();
             record.longest_gap = record.longest_gap.max(gap);
@@ -228,7 +216,7 @@ impl Relay {
             return None;
         }
         let name = self.exchange.as_mut().map(|exchange| exchange.record().trace.exchange_id());
-        let gap = self.clocks.gap.map(|(gap, _)| gap).unwrap_or_default();
+        let gap = self.silence.limit().unwrap_or_default();
         let message = match reason {
             Reason::StreamCut => "The upstream ended this stream before it was complete; what came before is not the whole answer".to_owned(),
             Reason::TimeoutIdle => format!(
@@ -314,25 +302,6 @@ impl Relay {
             _ => (Outcome::Ok, None),
         };
         exchange.finish(outcome, reason);
-    }
-}
-
-impl Clocks {
-    /// Ready with the clock that has fired. The timer is set only while there is nothing to read, and not for each frame anew.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Clock> {
-        loop {
-            let gap = self.gap.and_then(|(gap, clock)| Some((self.last.checked_add(gap)?, clock)));
-            let Some((at, clock)) = gap.into_iter().chain(self.end).min_by_key(|(at, _)| *at) else { return Poll::Pending };
-            let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(at)));
-            if sleep.deadline() > at {
-                sleep.as_mut().reset(at);
-            }
-            std::task::ready!(sleep.as_mut().poll(cx));
-            if at <= Instant::now() {
-                return Poll::Ready(clock);
-            }
-            sleep.as_mut().reset(at);
-        }
     }
 }
 
