@@ -108,7 +108,7 @@ impl Contender {
     pub(crate) async fn start(&self, upstream: SocketAddr, pillion: &Path) -> anyhow::Result<Running> {
         let Some(command) = self.command else { return Ok(Running { child: None, address: upstream, _directory: None }) };
         let directory = tempfile::tempdir()?;
-        let (listen, admin) = (http::free_address()?, http::free_address()?);
+        let (listen, admin) = http::free_addresses()?;
         let setup = Setup { listen, admin, upstream, pillion: pillion.to_owned(), directory: directory.path().to_owned() };
         let child = pinned(CONTENDERS_CORE, command(&setup)?).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let child = child.with_context(|| format!("cannot start {} with taskset", self.name))?;

@@ -88,9 +88,11 @@ pub(crate) fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
 }
 
-/// An address that nobody uses right now.
-pub(crate) fn free_address() -> io::Result<SocketAddr> {
-    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+/// Two addresses that nobody uses right now.
+pub(crate) fn free_addresses() -> io::Result<(SocketAddr, SocketAddr)> {
+    let bind = || std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let (one, other) = (bind()?, bind()?);
+    Ok((one.local_addr()?, other.local_addr()?))
 }
 
 impl Wire {

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, error::Error as _, io, pin::pin, sync::Arc, time::Duration};
 
-use http::{HeaderValue, Request, Response, Uri, uri};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, uri};
 use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{
@@ -179,6 +179,7 @@ impl Destination {
             };
             pending.0 = None;
             return match result {
+                Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => Err(self.switched(&response)),
                 Ok(response) => Ok(arrived(response)),
                 Err(error) => Err(self.failed(&error)),
             };
@@ -194,6 +195,17 @@ impl Destination {
             _ => format!("no reply from {}", self.authority),
         };
         Failure { reason: Reason::of_clock(clock), clock: Some(clock), again, detail, line, reused }
+    }
+
+    /// `upgrade` belongs to one hop and never goes up, so this was not asked for, and what follows is no HTTP.
+    fn switched(&self, response: &Response<Incoming>) -> Failure {
+        let line = response.extensions().get::<Arc<Line>>().cloned();
+        let reused = line.as_ref().is_some_and(|line| line.begin());
+        if let Some(line) = &line {
+            line.hang_up();
+        }
+        let detail = format!("{} switched to another protocol, which it was not asked to", self.authority);
+        Failure { reason: Reason::BadResponse, clock: None, again: Again::Unsafe, detail, line, reused }
     }
 
     fn failed(&self, error: &legacy::Error) -> Failure {

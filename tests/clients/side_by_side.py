@@ -11,6 +11,7 @@ import difflib
 import inspect
 import json
 import sys
+import time
 import urllib.parse
 import urllib.request
 
@@ -48,6 +49,15 @@ class Model:
     def requests(self):
         """All requests since the start, as they were seen."""
         return self._call("requests")
+
+    def ended_after(self):
+        """How many seconds the last request was left open, once it has ended, by the model's clock: no busy Python is in that time."""
+        for _ in range(500):
+            last = self.requests()[-1]
+            if last["end"] != "open":
+                return last["lasted_ms"] / 1000
+            time.sleep(0.01)
+        raise Failed(f"the last request has not ended: {written(last)}")
 
 
 class Side:

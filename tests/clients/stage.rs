@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader, Lines},
     process::{Child, Command},
+    sync::RwLock,
     task::JoinSet,
     time::timeout,
 };
@@ -24,6 +25,10 @@ pub(crate) const PILLION: &str = env!("CARGO_BIN_EXE_pillion");
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 /// What anything may take before the test has failed: far more than it does, on a machine that does other things too.
 const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Held for writing by scenarios in which two clocks race: what else is played on this machine would only slow one of them.
+/// (Under nextest, where each test is a process, its configuration sees to that.)
+static QUIET: RwLock<()> = RwLock::const_new(());
 
 /// The sets of pinned packages, each installed by `tests/setup`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +112,9 @@ impl Play {
     }
 
     async fn play(self) -> (Ended, String) {
+        let races = self.name.contains("stall");
+        let _alone = if races { Some(QUIET.write().await) } else { None };
+        let _among_others = if races { None } else { Some(QUIET.read().await) };
         let [direct, behind] = self.seeds.map(|seed| model(seed, &[]));
         let (direct, behind) = (direct.await, behind.await);
         let pillion = if self.carried { Some(self.pillion(&behind.url).await) } else { None };

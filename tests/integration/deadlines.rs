@@ -208,3 +208,28 @@ async fn a_plain_path_that_never_answers_is_answered_by_total() {
     let (reply, ..) = assert_504(&proxy, &call("GET", "/v1/models"), "total").await;
     assert_eq!(reply.header("content-type"), Some("application/problem+json"));
 }
+
+#[tokio::test]
+async fn an_upstream_that_takes_nothing_is_given_up_by_upload() {
+    let over = std::sync::Arc::new(tokio::sync::Notify::new());
+    let given_up = std::sync::Arc::clone(&over);
+    let mut upstream = upstream(move |mut wire: Wire| {
+        let given_up = std::sync::Arc::clone(&given_up);
+        async move {
+            wire.request_head().await;
+            given_up.notified().await;
+            wire.until_gone().await;
+        }
+    })
+    .await;
+    let proxy = proxy().to(upstream.url()).config("timeouts: {upload: 300ms}").run();
+    let mut agent = crate::support::agent(&proxy).await;
+    agent.asks();
+    agent.write_for(Duration::from_millis(200), call("POST", "/v1/files").body(vec![0; 40 << 20]).bytes()).await;
+    let reply = agent.reply().await;
+    assert_eq!((reply.status, reply.refusal()), (504, Some("timeout_upload")));
+    over.notify_one();
+    upstream.gone().await;
+    drop(agent);
+    proxy.settle_as("timeout").await;
+}

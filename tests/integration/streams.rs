@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Call, End, Proxy, Upstream, Wire, agent, chat, chunk, messages, model, proxy, sse_head, upstream};
+use crate::support::{End, Upstream, Wire, agent, chat, chunk, messages, model, proxy, sse_head, upstream};
 
 /// A first content, with a character of two and one of four bytes.
 const CONTENT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Gr\u{fc}\u{df}e \u{1f980}\"}}]}\n\n";

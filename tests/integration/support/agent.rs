@@ -7,12 +7,13 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{Call, End, PATIENCE, Proxy, Reply, within};
@@ -62,6 +63,12 @@ impl Agent {
     /// Writes bytes to a connection that may have been ended already; whether they could be.
     pub(crate) async fn offer(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         within("the proxy to read", self.stream.write_all(bytes.as_ref())).await.is_ok()
+    }
+
+    /// Writes as many of these bytes as are taken in this time.
+    pub(crate) async fn write_for(&mut self, time: Duration, bytes: impl AsRef<[u8]>) {
+        let written = timeout(time, self.stream.write_all(bytes.as_ref())).await;
+        assert!(written.is_err(), "all of it was taken");
     }
 
     /// Counts one request that was written by hand.
