@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     config::Policy,
+    drain::Reached,
     telemetry::names::{Clock, Outcome, Reason},
     upstream::AgentLimit,
     wire::{self, Dialect, ErrorShape, Progress, Reading},
@@ -70,6 +71,8 @@ pub struct Relay {
     answer: Answer,
     exchange: Option<Exchange>,
     clocks: Clocks,
+    /// Pillion's own end.
+    cutting: Reached,
     stage: Stage,
     broken: Reason,
     dialect: Option<Dialect>,
@@ -115,6 +118,7 @@ impl Relay {
             close_delimited: course.close_delimited,
             first_content: None,
             last_event: None,
+            cutting: exchange.cutting(),
             exchange: Some(exchange),
             answer,
         };
@@ -146,7 +150,10 @@ impl Relay {
             }
             Poll::Pending => match self.clocks.poll(cx) {
                 Poll::Ready(clock) => self.break_off(cx, Reason::of_clock(clock), Some(clock)),
-                Poll::Pending => Poll::Pending,
+                Poll::Pending => {
+                    std::task::ready!(self.cutting.poll(cx));
+                    self.break_off(cx, Reason::Draining, None)
+                }
             },
         }
     }
@@ -237,6 +244,9 @@ impl Relay {
             Reason::TimeoutAgent => format!(
                 "The upstream sent nothing for {gap:?} (the agent's own timeout, less a margin) in the middle of this stream; raise the timeout of the agent's client"
             ),
+            Reason::Draining => {
+                "Pillion was shut down in the middle of this stream and its grace period (server.grace) is over; what came before is not the whole answer".to_owned()
+            }
             _ => "This stream took longer than timeouts.stream_total allows; what came before is not the whole answer".to_owned(),
         };
         wire::error_event(
