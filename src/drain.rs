@@ -11,13 +11,15 @@
 //! ```
 
 use std::{
+    fmt,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::Poll,
+    task::{Context, Poll},
 };
 
 use tokio::sync::{Notify, watch};
@@ -78,6 +80,27 @@ impl Drain {
         if receiver.wait_for(|now| *now >= stage).await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// A wait for a stage, to be polled by what cannot await.
+pub struct Reached(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl Reached {
+    /// Ready when the drain has reached `stage`.
+    pub fn new(drain: Drain, stage: Stage) -> Self {
+        Self(Box::pin(async move { drain.reached(stage).await }))
+    }
+
+    /// Ready from then on; not to be polled again after that.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Reached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reached")
     }
 }
 

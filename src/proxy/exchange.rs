@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::peer::Peer;
 use crate::{
     config::Upstream,
-    drain::{Drain, Stage},
+    drain::{Drain, Reached, Stage},
     telemetry::{
         InFlight, Phase, Record, Telemetry, TraceContext,
         names::{Clock, Outcome, Reason},
@@ -90,6 +90,11 @@ impl Exchange {
     /// Reports it.
     pub fn finish(mut self, outcome: Outcome, reason: Option<Reason>) {
         self.report(outcome, reason);
+    }
+
+    /// Ready when what is still in flight is to be cut.
+    pub fn cutting(&self) -> Reached {
+        Reached::new(self.drain.clone(), Stage::Cutting)
     }
 
     fn report(&mut self, outcome: Outcome, reason: Option<Reason>) {

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     config::Policy,
+    drain::Reached,
     telemetry::names::{Clock, Outcome, Reason},
     upstream::AgentLimit,
     wire::{self, Dialect, ErrorShape, Progress, Reading},
@@ -58,6 +59,8 @@ pub struct Relay {
     answer: Answer,
     exchange: Option<Exchange>,
     silence: Silence,
+    /// Pillion's own end; waited for only while there is nothing to read.
+    cutting: Option<Reached>,
     stage: Stage,
     broken: Reason,
     dialect: Option<Dialect>,
@@ -103,6 +106,7 @@ impl Relay {
             close_delimited: course.close_delimited,
             first_content: None,
             last_event: None,
+            cutting: None,
             exchange: Some(exchange),
             answer,
         };
@@ -134,7 +138,11 @@ impl Relay {
             }
             Poll::Pending => match self.silence.poll(cx) {
                 Poll::Ready(clock) => self.break_off(cx, Reason::of_clock(clock), Some(clock)),
-                Poll::Pending => Poll::Pending,
+                Poll::Pending => {
+                    let Some(exchange) = &self.exchange else { return Poll::Pending };
+                    std::task::ready!(self.cutting.get_or_insert_with(|| exchange.cutting()).poll(cx));
+                    self.break_off(cx, Reason::Draining, None)
+                }
             },
         }
     }
@@ -225,6 +233,9 @@ impl Relay {
             Reason::TimeoutAgent => format!(
                 "The upstream sent nothing for {gap:?} (the agent's own timeout, less a margin) in the middle of this stream; raise the timeout of the agent's client"
             ),
+            Reason::Draining => {
+                "Pillion was shut down in the middle of this stream and its grace period (server.grace) is over; what came before is not the whole answer".to_owned()
+            }
             _ => "This stream took longer than timeouts.stream_total allows; what came before is not the whole answer".to_owned(),
         };
         wire::error_event(

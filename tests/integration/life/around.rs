@@ -11,6 +11,9 @@ fn shell(script: &str) -> [String; 4] {
     ["--", "bash", "-c", script].map(str::to_owned)
 }
 
+/// Waits for a signal, but not for ever: a shell outlives a proxy that is killed.
+const WAIT: &str = "for _ in {1..300}; do sleep 0.05; done";
+
 /// Asks for the models at the proxy that the variables name.
 const ASK: &str = "a=${ANTHROPIC_BASE_URL#http://}; exec 3<>/dev/tcp/${a%:*}/${a#*:}; \
     printf 'GET /v1/models HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3; cat <&3";
@@ -46,7 +49,7 @@ async fn what_went_wrong_on_the_way_is_said_at_the_end() {
 
 #[tokio::test]
 async fn sigterm_is_passed_on_and_the_program_decides() {
-    let mut binary = run().arguments(shell("trap 'exit 9' TERM; echo waiting >&2; while :; do sleep 0.05; done")).spawned();
+    let mut binary = run().arguments(shell(&format!("trap 'exit 9' TERM; echo waiting >&2; {WAIT}"))).spawned();
     binary.says("waiting").await;
     binary.signal(Signal::TERM);
     assert_eq!(binary.exit(Duration::from_secs(5)).await.0, Some(9));
@@ -66,9 +69,11 @@ async fn a_program_that_is_not_there_exits_1_with_one_line() {
 
 #[tokio::test]
 async fn two_programs_can_be_run_at_once_on_the_default_ports() {
-    let mut other = verb("run").arguments(shell("echo $ANTHROPIC_BASE_URL >&2; while :; do sleep 0.05; done")).spawned();
+    let mut other = verb("run").arguments(shell(&format!("echo $ANTHROPIC_BASE_URL >&2; {WAIT}"))).spawned();
     let first = other.says("http://127.0.0.1:").await;
     let ended = verb("run").arguments(shell("echo $ANTHROPIC_BASE_URL")).ended().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_ne!(ended.stdout.trim(), first.trim());
+    other.signal(Signal::TERM);
+    assert_eq!(other.exit(Duration::from_secs(5)).await.0, Some(143));
 }

@@ -78,7 +78,22 @@ async fn a_stream_past_the_grace_period_is_cut_and_does_not_look_complete() {
     terminate(&binary).await;
     agent.rest(&mut reply).await;
     assert!(!reply.looks_complete(), "{:?}: {}", reply.end, reply.text());
+    assert!(reply.last_event()["error"]["message"].is_string(), "the agent is told: {}", reply.text());
     assert!(!reply.text().contains("[DONE]") && !reply.text().contains("\"finish_reason\":\"stop\""), "{}", reply.text());
+    ends_well(&mut binary, Duration::from_millis(300)).await;
+}
+
+/// To a reader of HTTP/1.0 a FIN is the end of a whole reply.
+#[tokio::test]
+async fn a_reply_to_http_1_0_past_the_grace_period_is_reset() {
+    let model = model("[{\"stall\": {\"at\": \"mid\"}}]").await;
+    let mut binary = run().upstream(&model).config("server: {grace: 300ms}").ready().await;
+    let mut agent = Agent::stranger(binary.traffic).await;
+    let call = String::from_utf8(chat(true).bytes()).unwrap().replacen("HTTP/1.1", "HTTP/1.0", 1);
+    agent.write(call).await;
+    agent.fill_until(|bytes| find(bytes, b"\"content\":\"")).await.expect("a first token");
+    terminate(&binary).await;
+    assert_eq!(agent.closed().await, End::Rst);
     ends_well(&mut binary, Duration::from_millis(300)).await;
 }
 
