@@ -38,6 +38,9 @@ pub(crate) struct Setup {
     pub(crate) directory: PathBuf,
 }
 
+/// Tells the program of a contender and its arguments.
+type Line = fn(&Setup) -> anyhow::Result<Vec<OsString>>;
+
 /// One who takes part.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Contender {
@@ -46,7 +49,7 @@ pub(crate) struct Contender {
     /// Whether it takes part without being asked for.
     pub(crate) by_default: bool,
     /// The program and its arguments; none for the way without a proxy.
-    command: Option<fn(&Setup) -> anyhow::Result<Vec<OsString>>>,
+    command: Option<Line>,
 }
 
 /// All who can take part. The first is what is added to, the second what is compared with.
@@ -63,6 +66,7 @@ fn bare(setup: &Setup) -> anyhow::Result<Vec<OsString>> {
     Ok(vec![program.into(), "--bare".into(), setup.listen.to_string().into(), "--upstream".into(), setup.upstream.to_string().into()])
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "one type for all commands")]
 fn pillion(setup: &Setup) -> anyhow::Result<Vec<OsString>> {
     let upstream = format!("http://{}/v1", setup.upstream);
     let flags = [("--listen", setup.listen.to_string()), ("--admin", setup.admin.to_string()), ("--upstream", upstream)];

@@ -259,11 +259,10 @@ impl Chunks {
                     at += taken - 1;
                     if taken == left { Place::After } else { Place::Data(left - taken) }
                 }
-                (Place::Size(0), b'\n') => Place::Trailer(true),
+                (Place::Size(0) | Place::Trailer(false), b'\n') => Place::Trailer(true),
                 (Place::Size(size), b'\n') => Place::Data(size),
                 (Place::After, b'\n') => Place::Size(0),
                 (Place::Trailer(true), b'\n') => Place::Over,
-                (Place::Trailer(false), b'\n') => Place::Trailer(true),
                 (place, b'\r') => place,
                 (Place::Trailer(_), _) => Place::Trailer(false),
                 (Place::Size(size), digit) => {

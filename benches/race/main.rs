@@ -135,7 +135,7 @@ impl Race {
             }
         });
         let upstream = Upstream::start(&tracker).await?;
-        let mut race = Self { times: Times::of(&options)?, contenders, upstream, report: Report::default(), options };
+        let mut race = Self { times: Times::of(&options)?, contenders, upstream, report: Report::new(TABLE[0].name), options };
         race.whole().await?;
         race.streams().await?;
         let names: Vec<_> = race.contenders.iter().map(|contender| contender.name).collect();
@@ -167,8 +167,8 @@ impl Race {
                     let (at, [median, late]) = ((contender.name, round), measured.latency);
                     self.report.note(&title, "requests/s", at, measured.rate);
                     self.report.note(&title, "CPU µs/request", at, measured.cpu);
-                    self.report.note_added(&title, ("latency p50 µs", "  added p50 µs"), at, TABLE[0].name, median);
-                    self.report.note_added(&title, ("latency p99 µs", "  added p99 µs"), at, TABLE[0].name, late);
+                    self.report.note_added(&title, ("latency p50 µs", "  added p50 µs"), at, median);
+                    self.report.note_added(&title, ("latency p99 µs", "  added p99 µs"), at, late);
                 }
             }
         }
@@ -200,10 +200,9 @@ impl Race {
     }
 
     fn note_paced(&mut self, case: &str, at: (&'static str, u32), measured: &streams::Paced) {
-        let direct = TABLE[0].name;
         self.report.note(case, "CPU µs/event", at, measured.cpu);
-        self.report.note_added(case, ("delay p50 µs", "  added p50 µs"), at, direct, measured.delay[0]);
-        self.report.note_added(case, ("delay p99 µs", "  added p99 µs"), at, direct, measured.delay[1]);
+        self.report.note_added(case, ("delay p50 µs", "  added p50 µs"), at, measured.delay[0]);
+        self.report.note_added(case, ("delay p99 µs", "  added p99 µs"), at, measured.delay[1]);
         self.report.note(case, "first event p50 µs", at, measured.first[0]);
         self.report.note(case, "first event p99 µs", at, measured.first[1]);
         self.report.note(case, "events lost", at, usage::float(measured.lost));

@@ -12,12 +12,19 @@ struct Row {
 }
 
 /// All that was measured.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Report {
+    /// The contender that the others are measured against.
+    base: &'static str,
     rows: Vec<Row>,
 }
 
 impl Report {
+    /// Of nothing yet.
+    pub(crate) fn new(base: &'static str) -> Self {
+        Self { base, rows: Vec::new() }
+    }
+
     /// Notes a value; none still keeps the measure's place in the table.
     pub(crate) fn note(&mut self, case: &str, measure: &'static str, (contender, round): (&'static str, u32), value: impl Into<Option<f64>>) {
         let found = self.rows.iter().position(|row| row.case == case && row.measure == measure);
@@ -30,11 +37,11 @@ impl Report {
         }
     }
 
-    /// Notes a value, and how much it is over that of `base` in the same round.
-    pub(crate) fn note_added(&mut self, case: &str, (measure, added): (&'static str, &'static str), at: (&'static str, u32), base: &str, value: f64) {
+    /// Notes a value, and how much it is over that of the base in the same round.
+    pub(crate) fn note_added(&mut self, case: &str, (measure, added): (&'static str, &'static str), at: (&'static str, u32), value: f64) {
         self.note(case, measure, at, value);
-        let based = self.rows.iter().find(|row| row.case == case && row.measure == measure).and_then(|row| row.of(base, at.1));
-        self.note(case, added, at, based.filter(|_| at.0 != base).map(|based| value - based));
+        let based = self.rows.iter().find(|row| row.case == case && row.measure == measure).and_then(|row| row.of(self.base, at.1));
+        self.note(case, added, at, based.filter(|_| at.0 != self.base).map(|based| value - based));
     }
 
     /// Writes it as a table for each case.

@@ -19,7 +19,7 @@ use crate::{
     contenders::Running,
     http::{Chunks, Errand, Wire},
     upstream::{Epoch, Upstream},
-    usage::{float, micros, percentile},
+    usage::{Meter, Process, float, percentile},
 };
 
 /// Bytes of a stream's request.
@@ -73,7 +73,7 @@ pub(crate) async fn paced(contender: &Running, upstream: &Upstream, streams: u32
     let (process, shared) = (contender.process(), Arc::new(Shared::default()));
     sleep(SETTLE).await;
     upstream.take_sent();
-    let idle = process.map(crate::usage::Process::resident).transpose()?;
+    let idle = process.map(Process::resident).transpose()?;
     let mut readers = JoinSet::new();
     let begun = Instant::now();
     for stream in 0..streams {
@@ -85,18 +85,18 @@ pub(crate) async fn paced(contender: &Running, upstream: &Upstream, streams: u32
         ensure!(begun.elapsed() < ramp + PATIENCE, "only {} of {streams} streams began", shared.begun.load(Ordering::Relaxed));
         sleep(Duration::from_millis(1)).await;
     }
-    let cpu_before = process.map(crate::usage::Process::cpu).transpose()?;
+    let meter = Meter::start(process)?;
     shared.counts.store(true, Ordering::Relaxed);
     sleep(time).await;
     shared.counts.store(false, Ordering::Relaxed);
     let events = shared.counted.load(Ordering::Relaxed);
-    let cpu = process.map(crate::usage::Process::cpu).transpose()?.zip(cpu_before).map(|(after, before)| after - before);
-    let live = process.map(crate::usage::Process::resident).transpose()?;
+    let cpu = meter.micros_each(events)?;
+    let live = process.map(Process::resident).transpose()?;
     upstream.stop_streams();
     let (mut delays, mut firsts) = timeout(PATIENCE, gather(&mut readers)).await.context("streams do not end")??;
     Ok(Paced {
         memory: idle.zip(live).map(|(idle, live)| [idle, (live - idle) / f64::from(streams)]),
-        cpu: cpu.map(|cpu| micros(cpu) / float(events.max(1))),
+        cpu,
         delay: [percentile(&mut delays, 50), percentile(&mut delays, 99)],
         first: [percentile(&mut firsts, 50), percentile(&mut firsts, 99)],
         lost: upstream.take_sent().saturating_sub(shared.arrived.load(Ordering::Relaxed)),
@@ -105,17 +105,17 @@ pub(crate) async fn paced(contender: &Running, upstream: &Upstream, streams: u32
 
 /// Runs one stream of `events` at full speed.
 pub(crate) async fn flood(contender: &Running, upstream: &Upstream, events: u64) -> anyhow::Result<Flood> {
-    let (process, shared) = (contender.process(), Arc::new(Shared::default()));
+    let shared = Arc::new(Shared::default());
     upstream.take_sent();
     let asking = Asking::chat(contender.address, REQUEST, 1, Errand::Flood(events));
-    let cpu_before = process.map(crate::usage::Process::cpu).transpose()?;
+    let meter = Meter::start(contender.process())?;
     let begun = Instant::now();
     timeout(2 * PATIENCE, read(contender.address, asking, upstream.epoch, Arc::clone(&shared))).await.context("the stream does not end")??;
     let elapsed = begun.elapsed();
-    let cpu = process.map(crate::usage::Process::cpu).transpose()?.zip(cpu_before).map(|(after, before)| after - before);
+    let cpu = meter.micros_each(events)?;
     let arrived = shared.arrived.load(Ordering::Relaxed);
     ensure!(arrived == events, "{} events of {events} were lost at full speed", events - arrived);
-    Ok(Flood { rate: float(events) / elapsed.as_secs_f64(), cpu: cpu.map(|cpu| micros(cpu) / float(events)) })
+    Ok(Flood { rate: float(events) / elapsed.as_secs_f64(), cpu })
 }
 
 async fn gather(readers: &mut JoinSet<anyhow::Result<Seen>>) -> anyhow::Result<(Vec<Duration>, Vec<Duration>)> {

@@ -17,7 +17,7 @@ impl Process {
     }
 
     /// CPU time of all its threads, user and system, to the nanosecond (`/proc/PID/task/*/schedstat`).
-    pub(crate) fn cpu(self) -> anyhow::Result<Duration> {
+    fn cpu(self) -> anyhow::Result<Duration> {
         let mut sum = 0;
         for task in fs::read_dir(format!("/proc/{}/task", self.id)).context("the contender is gone")? {
             // A thread may end between the two readings; its time is lost, which the workers' is not.
@@ -33,6 +33,22 @@ impl Process {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id)).context("the contender is gone")?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         line.trim().trim_end_matches(" kB").parse().context("VmRSS is no number")
+    }
+}
+
+/// The CPU time that a contender uses from now on; none of the way without a proxy.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Meter(Option<(Process, Duration)>);
+
+impl Meter {
+    /// Begins.
+    pub(crate) fn start(process: Option<Process>) -> anyhow::Result<Self> {
+        Ok(Self(process.map(|process| Ok::<_, anyhow::Error>((process, process.cpu()?))).transpose()?))
+    }
+
+    /// CPU µs since the start for each of `count`.
+    pub(crate) fn micros_each(self, count: u64) -> anyhow::Result<Option<f64>> {
+        self.0.map(|(process, before)| Ok(micros(process.cpu()?.saturating_sub(before)) / float(count.max(1)))).transpose()
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     bodies::Asking,
     contenders::Running,
     http::{Errand, Wire},
-    usage::{float, micros, percentile},
+    usage::{Meter, float, percentile},
 };
 
 /// Different bodies of one connection, where each request has a new one.
@@ -82,21 +82,16 @@ impl Case {
             loads.spawn(load(contender.address, askings, self.fresh, Arc::clone(&shared)));
         }
         sleep(warm).await;
-        let process = contender.process();
-        let cpu_before = process.map(crate::usage::Process::cpu).transpose()?;
+        let meter = Meter::start(contender.process())?;
         let begun = Instant::now();
         shared.counts.store(true, Ordering::Relaxed);
         sleep(time).await;
         let (elapsed, requests) = (begun.elapsed(), shared.requests.load(Ordering::Relaxed));
-        let cpu = process.map(crate::usage::Process::cpu).transpose()?.zip(cpu_before).map(|(after, before)| after - before);
+        let cpu = meter.micros_each(requests)?;
         shared.over.store(true, Ordering::Relaxed);
         let mut latencies = timeout(LAST, gather(&mut loads)).await??;
         ensure!(requests > 0, "no request was answered");
-        Ok(Measured {
-            rate: float(requests) / elapsed.as_secs_f64(),
-            cpu: cpu.map(|cpu| micros(cpu) / float(requests)),
-            latency: [percentile(&mut latencies, 50), percentile(&mut latencies, 99)],
-        })
+        Ok(Measured { rate: float(requests) / elapsed.as_secs_f64(), cpu, latency: [percentile(&mut latencies, 50), percentile(&mut latencies, 99)] })
     }
 }
 
