@@ -88,7 +88,7 @@ async fn one(destination: &Destination, connect: Option<Duration>) -> (ConnectPh
     deadlines.set(Clock::Total, Instant::now(), Some(LIMIT));
     let mut clocks = AttemptClocks { deadlines: &mut deadlines, upload: None, after_upload: &[] };
     match destination.attempt(request(destination), true, &mut clocks).await {
-        Ok(attempted) => (attempted.lease.line().phases, read(attempted, destination.upstream.api_key.is_some()).await),
+        Ok(attempted) => (attempted.line.phases, read(attempted, destination.upstream.api_key.is_some()).await),
         Err(failure) => (failure.line.as_ref().map(|line| line.phases).unwrap_or_default(), Verdict::Bad(told(&failure))),
     }
 }
@@ -124,14 +124,14 @@ fn request(destination: &Destination) -> Request<Outgoing> {
 
 async fn read(attempted: Attempted, has_key: bool) -> Verdict {
     let status = attempted.response.status();
-    let mut lease = attempted.lease;
+    let line = attempted.line;
     let mut body = attempted.response.into_body();
     let body = match body::read_up_to(&mut body, LIST_MAX, &mut Ledger::default().open(), Some(SILENCE)).await {
         Ok(Held::Whole(body)) => body,
         Ok(Held::Over(_)) => return Verdict::Bad(format!("{status}, and a list of models of more than {LIST_MAX} bytes")),
         Err(error) => return Verdict::Bad(format!("{status}, and then: {error}")),
     };
-    lease.release();
+    line.end();
     match status.as_u16() {
         200..=299 => {
             let models = serde_json::from_slice::<List>(&body).map_or(0, |list| list.data.len() + list.models.len());

@@ -1,7 +1,7 @@
 //! Between an attempt's head and the agent: what must be known before the head goes on. A stream is held until its first content,
 //! a failed reply's body is looked at, so that what fails before the first token can still be tried again or end in a clean status.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{header, response};
@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     telemetry::names::{Clock, Reason},
-    upstream::{Attempted, Deadlines, Lease},
+    upstream::{Attempted, Deadlines, Line},
     wire::{Dialect, Progress, Reading, ReplyError},
 };
 
@@ -34,7 +34,7 @@ pub struct Answer {
     /// The observer, where the dialect is known.
     pub reading: Option<Reading>,
     /// The connection.
-    pub lease: Lease,
+    pub line: Arc<Line>,
 }
 
 /// How a body ended.
@@ -72,7 +72,7 @@ impl Answer {
         let (head, body) = attempted.response.into_parts();
         let text = |name| head.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
         let reading = dialect.map(|dialect| Reading::new(dialect, head.status.as_u16(), text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING)));
-        Self { head, held: VecDeque::new(), body, ended: None, reading, lease: attempted.lease }
+        Self { head, held: VecDeque::new(), body, ended: None, reading, line: attempted.line }
     }
 
     /// Whether this is a stream that can be read, and so held.
@@ -131,7 +131,7 @@ impl Answer {
             Some(Err(_)) => self.ended = Some(End::Broken),
             None => {
                 self.ended = Some(End::Clean);
-                self.lease.release();
+                self.line.end();
                 return self.reading.as_mut().map(Reading::end).unwrap_or_default();
             }
         }

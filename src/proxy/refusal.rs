@@ -124,7 +124,7 @@ fn timed_out(clock: Clock, detail: &str, limit: Option<Duration>, attempts: usiz
         Clock::FirstToken => ("timeouts.first_token", "Raise it if the model is this slow to begin, or send a shorter prompt"),
         Clock::Idle => ("timeouts.idle", "Raise it if such pauses are usual for this model"),
         Clock::Total | Clock::Queue => ("timeouts.total", "Raise it, ask for a shorter answer, or stream it"),
-        Clock::Upload => ("timeouts.upload", "The agent stalled while it sent its request"),
+        Clock::Upload => ("timeouts.upload", "The agent stalled while it sent its request, or the upstream took none of it"),
         Clock::Reader => ("timeouts.reader", "The agent stopped reading"),
         Clock::Agent => ("the agent's own timeout, less a margin", "Raise the timeout of the agent's client: the model needs longer than that"),
     };

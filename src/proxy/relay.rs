@@ -298,7 +298,7 @@ impl Relay {
     /// The reply is over, and was whole.
     fn conclude(&mut self) {
         self.stage = Stage::Over;
-        self.answer.lease.release();
+        self.answer.line.end();
         let Some(mut exchange) = self.exchange.take() else { return };
         if let Some(reading) = &mut self.answer.reading {
             reading.end();

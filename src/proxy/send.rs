@@ -321,7 +321,7 @@ fn begun(retry: Option<RetryCause>) -> Attempt {
 fn note_head(exchange: &mut Exchange, attempted: &Attempted) {
     let record = exchange.record();
     record.first_byte = Some(record.started.elapsed());
-    let line = attempted.lease.line();
+    let line = &attempted.line;
     let attempt = record.attempts.last_mut().expect("an attempt was begun");
     let status = attempted.response.status().as_u16();
     attempt.duration = attempt.started.elapsed();
@@ -335,10 +335,12 @@ fn note_head(exchange: &mut Exchange, attempted: &Attempted) {
 fn note_failure(exchange: &mut Exchange, failure: &Failure) {
     let attempt = exchange.record().attempts.last_mut().expect("an attempt was begun");
     attempt.duration = attempt.started.elapsed();
-    attempt.result = match (failure.clock, failure.again) {
-        (Some(_), _) => AttemptResult::Timeout,
-        (None, Again::Unsent | Again::Useless) => AttemptResult::Connect,
-        (None, Again::Stale | Again::Unsafe) => AttemptResult::Reset,
+    attempt.result = match (failure.reason, failure.clock, failure.again) {
+        (_, Some(_), _) => AttemptResult::Timeout,
+        // The agent broke its upload off, or it was more than is let through.
+        (Reason::Framing | Reason::BodyTooLarge, ..) => AttemptResult::Cancelled,
+        (_, None, Again::Unsent | Again::Useless) => AttemptResult::Connect,
+        (_, None, Again::Stale | Again::Unsafe) => AttemptResult::Reset,
     };
     attempt.reason = Some(failure.reason);
     attempt.reused = failure.reused;

@@ -1,5 +1,4 @@
-//! One connection to an upstream: DNS, TCP and TLS, each timed; its bytes counted; and a switch that ends it at once,
-//! also while the upstream is silent.
+//! One connection to an upstream: DNS, TCP and TLS, each timed, and its bytes counted. Whoever drops a reply ends its connection: hyper sees to that.
 
 use std::{
     future::Future,
@@ -8,9 +7,9 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use http::Uri;
@@ -86,23 +85,12 @@ pub struct Line {
     uses: AtomicU32,
     read: AtomicU64,
     read_before: AtomicU64,
-    hung_up: AtomicBool,
-    waiting: Mutex<Option<Waker>>,
     gauge: Mutex<ConnectionGauge>,
 }
 
 impl Line {
     fn new(peer: SocketAddr, phases: ConnectPhases, gauge: ConnectionGauge) -> Self {
-        Self {
-            peer,
-            phases,
-            uses: AtomicU32::new(0),
-            read: AtomicU64::new(0),
-            read_before: AtomicU64::new(0),
-            hung_up: AtomicBool::new(false),
-            waiting: Mutex::new(None),
-            gauge: Mutex::new(gauge),
-        }
+        Self { peer, phases, uses: AtomicU32::new(0), read: AtomicU64::new(0), read_before: AtomicU64::new(0), gauge: Mutex::new(gauge) }
     }
 
     /// Counts one more exchange on this connection; whether there were others before.
@@ -111,7 +99,7 @@ impl Line {
         self.uses.fetch_add(1, Ordering::AcqRel) > 0
     }
 
-    /// Remembers what the exchange that ends now has used, so that the next one's bytes are counted from here.
+    /// A reply has ended as its framing says: the connection may serve others, whose bytes are counted from here.
     pub fn end(&self) {
         self.read_before.store(self.read.load(Ordering::Acquire), Ordering::Release);
         self.count_as(ConnectionState::Idle);
@@ -124,60 +112,6 @@ impl Line {
     /// Whether a byte was read since the last exchange ended.
     pub fn has_read(&self) -> bool {
         self.read.load(Ordering::Acquire) > self.read_before.load(Ordering::Acquire)
-    }
-
-    /// Ends the connection at once: the socket's next poll fails, and it is polled now.
-    pub fn hang_up(&self) {
-        self.hung_up.store(true, Ordering::Release);
-        let waker = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    fn is_hung_up(&self) -> bool {
-        self.hung_up.load(Ordering::Acquire)
-    }
-
-    fn wait(&self, cx: &Context<'_>) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        match waiting.as_ref() {
-            Some(waker) if waker.will_wake(cx.waker()) => {}
-            _ => *waiting = Some(cx.waker().clone()),
-        }
-    }
-}
-
-/// The use of a connection by one exchange. Dropped before its reply has ended, it hangs up.
-#[derive(Debug)]
-pub struct Lease {
-    line: Arc<Line>,
-    over: bool,
-}
-
-impl Lease {
-    /// Of the exchange whose reply comes on this line.
-    pub fn new(line: Arc<Line>) -> Self {
-        Self { line, over: false }
-    }
-
-    /// The connection.
-    pub fn line(&self) -> &Line {
-        &self.line
-    }
-
-    /// The reply has ended as its framing says: the connection may serve others.
-    pub fn release(&mut self) {
-        self.line.end();
-        self.over = true;
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if !self.over {
-            self.line.hang_up();
-        }
     }
 }
 
@@ -201,47 +135,33 @@ impl Connection for Socket {
     }
 }
 
-fn hung_up() -> io::Error {
-    io::Error::new(io::ErrorKind::ConnectionAborted, "hung up by Pillion")
-}
-
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let socket = self.get_mut();
-        if socket.line.is_hung_up() {
-            return Poll::Ready(Err(hung_up()));
-        }
         let before = buffer.filled().len();
         let polled = match &mut socket.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
         };
-        if polled.is_pending() {
-            socket.line.wait(cx);
-            if socket.line.is_hung_up() {
-                return Poll::Ready(Err(hung_up()));
-            }
-        } else {
-            let bytes = buffer.filled().len() - before;
-            socket.line.read.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::AcqRel);
-        }
+        let bytes = buffer.filled().len() - before;
+        socket.line.read.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::AcqRel);
         polled
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.write_with(|stream| match stream {
+        match &mut self.get_mut().stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
-        })
+        }
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.write_with(|stream| match stream {
+        match &mut self.get_mut().stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, slices),
-        })
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -263,16 +183,6 @@ impl AsyncWrite for Socket {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
         }
-    }
-}
-
-impl Socket {
-    fn write_with(self: Pin<&mut Self>, write: impl FnOnce(&mut Stream) -> Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        let socket = self.get_mut();
-        if socket.line.is_hung_up() {
-            return Poll::Ready(Err(hung_up()));
-        }
-        write(&mut socket.stream)
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     budget::Budget,
-    connect::{ConnectError, Connector, Lease, Line},
+    connect::{ConnectError, Connector, Line},
     deadlines::Deadlines,
 };
 use crate::{
@@ -81,7 +81,7 @@ pub struct Attempted {
     /// The head and the body.
     pub response: Response<Incoming>,
     /// The connection it comes on.
-    pub lease: Lease,
+    pub line: Arc<Line>,
     /// Whether that had served others before.
     pub reused: bool,
 }
@@ -165,7 +165,7 @@ impl Destination {
     /// Sends the request once and waits for the reply's head, or for the first clock. `fresh` makes a new connection.
     /// Dropped while it waits, it ends its connection at once.
     pub async fn attempt(&self, mut request: Request<Outgoing>, fresh: bool, clocks: &mut AttemptClocks<'_>) -> Result<Attempted, Failure> {
-        let mut pending = Pending(Some(capture_connection(&mut request)));
+        let pending = Pending(capture_connection(&mut request));
         let client = if fresh { &self.fresh } else { &self.pooled };
         let mut sending = pin!(client.request(request));
         loop {
@@ -177,7 +177,6 @@ impl Destination {
                 },
                 None => sending.as_mut().await,
             };
-            pending.0 = None;
             return match result {
                 Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => Err(self.switched(&response)),
                 Ok(response) => Ok(arrived(response)),
@@ -191,7 +190,7 @@ impl Destination {
         let again = if clock == Clock::Connect { Again::Unsent } else { Again::Unsafe };
         let detail = match clock {
             Clock::Connect => format!("no connection to {} (DNS, TCP and TLS)", self.authority),
-            Clock::Upload => "no byte of the request's body from the agent".to_owned(),
+            Clock::Upload => format!("no byte of the request's body went from the agent to {}", self.authority),
             _ => format!("no reply from {}", self.authority),
         };
         Failure { reason: Reason::of_clock(clock), clock: Some(clock), again, detail, line, reused }
@@ -201,9 +200,6 @@ impl Destination {
     fn switched(&self, response: &Response<Incoming>) -> Failure {
         let line = response.extensions().get::<Arc<Line>>().cloned();
         let reused = line.as_ref().is_some_and(|line| line.begin());
-        if let Some(line) = &line {
-            line.hang_up();
-        }
         let detail = format!("{} switched to another protocol, which it was not asked to", self.authority);
         Failure { reason: Reason::BadResponse, clock: None, again: Again::Unsafe, detail, line, reused }
     }
@@ -291,24 +287,16 @@ impl Earlier for (Instant, Clock) {
     }
 }
 
-/// An attempt that still waits: dropped, it hangs up.
-struct Pending(Option<CaptureConnection>);
+/// The connection of an attempt that still waits, once it has one.
+struct Pending(CaptureConnection);
 
 impl Pending {
     fn line(&self) -> Option<Arc<Line>> {
-        line_of(self.0.as_ref()?.connection_metadata().as_ref()?)
+        line_of(self.0.connection_metadata().as_ref()?)
     }
 
     fn is_connected(&self) -> bool {
-        self.0.as_ref().is_some_and(|capture| capture.connection_metadata().is_some())
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        if let Some(line) = self.line() {
-            line.hang_up();
-        }
+        self.0.connection_metadata().is_some()
     }
 }
 
@@ -321,7 +309,7 @@ fn line_of(connected: &Connected) -> Option<Arc<Line>> {
 fn arrived(mut response: Response<Incoming>) -> Attempted {
     let line = response.extensions_mut().remove::<Arc<Line>>().expect("our connector puts a line into each connection");
     let reused = line.begin();
-    Attempted { response, lease: Lease::new(line), reused }
+    Attempted { response, line, reused }
 }
 
 fn unconnected(error: &ConnectError) -> (Reason, Again, String) {

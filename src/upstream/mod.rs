@@ -8,7 +8,7 @@ mod retry;
 mod roots;
 
 pub use budget::Budget;
-pub use connect::{ConnectError, Lease, Line};
+pub use connect::{ConnectError, Line};
 pub use deadlines::{AgentLimit, Deadlines};
 pub use destination::{Again, AttemptClocks, Attempted, Destination, Destinations, Failure};
 pub use retry::{Advice, Backoff, advice, retryable_status, stated_wait};

@@ -131,7 +131,7 @@ pub enum AttemptResult {
     Reset,
     /// A clock fired.
     Timeout,
-    /// The agent hung up.
+    /// The agent hung up, or its upload was given up.
     Cancelled,
     /// An error event before the first token of a stream.
     StreamError,
