@@ -77,7 +77,10 @@ fn first<'e>(environment: &'e Environment, names: [&'static str; 2]) -> Option<(
 fn is_usable(value: &str) -> bool {
     let anywhere = Uri::from_static("https://example.com/");
     let proxy = Matcher::builder().https(value.to_owned()).build().intercept(&anywhere);
-    proxy.as_ref().map(Intercept::uri).is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty()))
+    proxy
+        .as_ref()
+        .map(Intercept::uri)
+        .is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty()))
 }
 
 #[cfg(test)]

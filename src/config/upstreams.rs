@@ -185,8 +185,7 @@ fn base_path(path: &str) -> Result<&str, UrlError> {
         return Err(UrlError::Query);
     }
     let path = path.trim_end_matches('/');
-    let is_path =
-        path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'));
+    let is_path = path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'));
     if !is_path || path.split('/').any(|segment| matches!(segment, "." | "..")) {
         return Err(UrlError::Malformed);
     }
