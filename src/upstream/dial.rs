@@ -55,7 +55,7 @@ where
                 drop(running.remove(at));
             }
             let due = ended.is_some() || running.is_empty() || timer.as_mut().poll(cx).is_ready();
-            match waiting.next().filter(|_| due) {
+            match if due { waiting.next() } else { None } {
                 Some(address) => {
                     running.push((address, Box::pin(dial(address))));
                     timer.as_mut().reset(Instant::now() + stagger);
