@@ -6,7 +6,7 @@ use super::{
     json::Json,
     path,
     prompt::{self, Prompt},
-    skim::Skim,
+    skim::{NotJson, Skim},
 };
 
 /// Longest body that is read, in bytes; a longer one gives an empty `Call`. Reading it keeps a worker busy for some 10 ms.
@@ -47,7 +47,7 @@ impl Call {
 
     fn read_body(dialect: Dialect, path: &str, body: &[u8]) -> Option<Self> {
         let mut skim = Skim::new(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body));
-        let found = Found::read(dialect, &mut skim)?;
+        let found = Found::read(dialect, &mut skim).ok()?;
         skim.is_at_end().then(|| found.into_call(dialect, path))
     }
 }
@@ -67,7 +67,7 @@ struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    fn read(dialect: Dialect, skim: &mut Skim<'a>) -> Option<Self> {
+    fn read(dialect: Dialect, skim: &mut Skim<'a>) -> Result<Self, NotJson> {
         let mut found = Self::default();
         skim.object(|skim, key| {
             match Field::of(dialect, key) {
@@ -82,9 +82,9 @@ impl<'a> Found<'a> {
                 Field::Tools => found.tools = prompt::tools(skim)?,
                 Field::Other => skim.skip()?,
             }
-            Some(())
+            Ok(())
         })?;
-        Some(found)
+        Ok(found)
     }
 
     fn into_call(self, dialect: Dialect, path: &str) -> Call {

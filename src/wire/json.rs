@@ -1,7 +1,7 @@
 //! JSON read where it lies: a value is its own source text, judged when it is asked for. No tree, no copy of what is not kept;
 //! a field of the wrong type reads as absent. What is not valid JSON gives nothing.
 
-use super::skim::{Skim, unescaped};
+use super::skim::{NotJson, Skim, unescaped};
 
 /// Longest name (model, id, finish reason) that is kept, in bytes; far above any real one.
 const NAME_MAX: usize = 256;
@@ -19,24 +19,24 @@ impl<'a> Json<'a> {
         Self(text.trim_ascii())
     }
 
-    /// The next value; `Some(None)` for `null`, and `None` where there is none.
-    pub(super) fn next(skim: &mut Skim<'a>) -> Option<Option<Self>> {
+    /// The next value; `None` for `null`.
+    pub(super) fn next(skim: &mut Skim<'a>) -> Result<Option<Self>, NotJson> {
         let value = skim.value()?;
-        Some((value != b"null").then_some(Self(value)))
+        Ok((value != b"null").then_some(Self(value)))
     }
 
     /// The named fields of an object. Absent and `null` are the same; of a repeated key the last wins. `None` if this is no (valid) object.
     pub(super) fn fields<const N: usize>(self, names: [&str; N]) -> Option<[Option<Self>; N]> {
         let mut found = [None; N];
         let mut skim = Skim::new(self.0);
-        skim.object(|skim, key| {
+        let read = skim.object(|skim, key| {
             match names.iter().zip(&mut found).find(|(name, _)| name.as_bytes() == key) {
                 Some((_, slot)) => *slot = Self::next(skim)?,
                 None => skim.skip()?,
             }
-            Some(())
-        })?;
-        skim.is_at_end().then_some(found)
+            Ok(())
+        });
+        (read.is_ok() && skim.is_at_end()).then_some(found)
     }
 
     /// Hands over each element of an array with its position. `false` if this is no (valid) array; elements before the fault were handed over.
@@ -46,9 +46,9 @@ impl<'a> Json<'a> {
         let read = skim.array(|skim| {
             each(position, Self(skim.value()?));
             position += 1;
-            Some(())
+            Ok(())
         });
-        read.is_some() && skim.is_at_end()
+        read.is_ok() && skim.is_at_end()
     }
 
     /// A string's text if it is short enough to be a name, and not empty.

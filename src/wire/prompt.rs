@@ -1,7 +1,6 @@
 //! Counts what a prompt is made of while it is being read, keeping none of it: characters of its texts, messages, tools.
-//! `None` throughout means that what was read is no JSON.
 
-use super::skim::{Skim, characters};
+use super::skim::{NotJson, Skim, characters};
 
 /// The messages of a prompt, in whatever shape the dialect has: one text, one message, a list of either, or tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -13,16 +12,16 @@ pub(super) struct Prompt {
 }
 
 impl Prompt {
-    /// Reads one; `Some(None)` for what is none.
-    pub(super) fn read(skim: &mut Skim<'_>) -> Option<Option<Self>> {
+    /// Reads one; `None` for what is none.
+    pub(super) fn read(skim: &mut Skim<'_>) -> Result<Option<Self>, NotJson> {
         match skim.peek()? {
             b'[' => Self::read_list(skim).map(Some),
-            b'{' | b'"' => Some(Some(Self { characters: texts(skim)?, messages: 1 })),
+            b'{' | b'"' => Ok(Some(Self { characters: texts(skim)?, messages: 1 })),
             _ => skim.skip().map(|()| None),
         }
     }
 
-    fn read_list(skim: &mut Skim<'_>) -> Option<Self> {
+    fn read_list(skim: &mut Skim<'_>) -> Result<Self, NotJson> {
         let mut prompt = Self::default();
         let mut tokens = false;
         skim.array(|skim| {
@@ -32,52 +31,52 @@ impl Prompt {
             }
             prompt.messages += 1;
             add(&mut prompt.characters, texts(skim)?);
-            Some(())
+            Ok(())
         })?;
         // A list of bare numbers is one prompt that was tokenized by the agent.
         prompt.messages += u64::from(tokens);
-        Some(prompt)
+        Ok(prompt)
     }
 }
 
 /// Counts the characters of the texts within a value of a message: strings and lists of strings, and in objects what stands under a key that
-/// holds texts. `Some(None)` if there was none.
-pub(super) fn texts(skim: &mut Skim<'_>) -> Option<Option<u64>> {
+/// holds texts. `None` if there was none.
+pub(super) fn texts(skim: &mut Skim<'_>) -> Result<Option<u64>, NotJson> {
     count(skim, false)
 }
 
 /// With `everything`, a string counts under whatever key: in arguments and results of tools that are given as objects.
-fn count(skim: &mut Skim<'_>, everything: bool) -> Option<Option<u64>> {
+fn count(skim: &mut Skim<'_>, everything: bool) -> Result<Option<u64>, NotJson> {
     let mut total = None;
     match skim.peek()? {
         b'"' => total = Some(characters(skim.text()?)),
         b'[' if !skim.is_deep() => skim.array(|skim| {
             add(&mut total, count(skim, everything)?);
-            Some(())
+            Ok(())
         })?,
         b'{' if !skim.is_deep() && everything => skim.object(|skim, _| {
             add(&mut total, count(skim, true)?);
-            Some(())
+            Ok(())
         })?,
         b'{' if !skim.is_deep() => total = fields(skim)?,
         _ => skim.skip()?,
     }
-    Some(total)
+    Ok(total)
 }
 
-fn fields(skim: &mut Skim<'_>) -> Option<Option<u64>> {
+fn fields(skim: &mut Skim<'_>) -> Result<Option<u64>, NotJson> {
     // By key, so that of a repeated one the last counts.
     let mut counts = [None; SLOTS];
     skim.object(|skim, key| {
         let Some(slot) = slot(key) else { return skim.skip() };
         counts[slot] = count(skim, slot >= FIRST_OF_DATA)?;
-        Some(())
+        Ok(())
     })?;
     let mut total = None;
     for count in counts {
         add(&mut total, count);
     }
-    Some(total)
+    Ok(total)
 }
 
 /// Keys that [`slot`] knows.
@@ -114,21 +113,21 @@ fn slot(key: &[u8]) -> Option<usize> {
     })
 }
 
-/// Counts the tools that a list declares. Gemini's entries each hold a list of their own. `Some(None)` for what is no list.
-pub(super) fn tools(skim: &mut Skim<'_>) -> Option<Option<u64>> {
+/// Counts the tools that a list declares. Gemini's entries each hold a list of their own. `None` for what is no list.
+pub(super) fn tools(skim: &mut Skim<'_>) -> Result<Option<u64>, NotJson> {
     if skim.peek()? != b'[' {
         return skim.skip().map(|()| None);
     }
     let mut total = 0;
     skim.array(|skim| {
         total += declared(skim)?;
-        Some(())
+        Ok(())
     })?;
-    Some(Some(total))
+    Ok(Some(total))
 }
 
 /// The tools of one entry: its `functionDeclarations`, or the entry itself.
-fn declared(skim: &mut Skim<'_>) -> Option<u64> {
+fn declared(skim: &mut Skim<'_>) -> Result<u64, NotJson> {
     let mut count = 1;
     if skim.peek()? != b'{' {
         return skim.skip().map(|()| count);
@@ -146,7 +145,7 @@ fn declared(skim: &mut Skim<'_>) -> Option<u64> {
             skim.skip()
         })
     })?;
-    Some(count)
+    Ok(count)
 }
 
 fn add(total: &mut Option<u64>, count: Option<u64>) {

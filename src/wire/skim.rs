@@ -1,5 +1,5 @@
-//! Passes over JSON where it lies, at memory speed: its structure is checked, its texts are found and not decoded. What cannot be JSON gives
-//! `None`, and nothing after it is read. Escapes within texts and the exact form of numbers are not judged here.
+//! Passes over JSON where it lies, at memory speed: its structure is checked, its texts are found and not decoded. What cannot be JSON is [`NotJson`],
+//! and nothing after it is read. Escapes within texts and the exact form of numbers are not judged here.
 
 use std::borrow::Cow;
 
@@ -7,6 +7,10 @@ use memchr::memchr;
 
 /// Levels of nesting that are looked into; what lies deeper is passed over (RFC 8259 §9 lets a reader set a limit).
 const DEPTH_MAX: u32 = 128;
+
+/// What was read is no JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NotJson;
 
 /// A place in a text of JSON.
 #[derive(Debug)]
@@ -23,18 +27,18 @@ impl<'a> Skim<'a> {
     }
 
     /// The first byte of the next token.
-    pub(super) fn peek(&mut self) -> Option<u8> {
+    pub(super) fn peek(&mut self) -> Result<u8, NotJson> {
         loop {
-            match *self.bytes.get(self.at)? {
+            match *self.bytes.get(self.at).ok_or(NotJson)? {
                 b' ' | b'\n' | b'\r' | b'\t' => self.at += 1,
-                byte => return Some(byte),
+                byte => return Ok(byte),
             }
         }
     }
 
     /// Whether nothing but blanks is left.
     pub(super) fn is_at_end(&mut self) -> bool {
-        self.peek().is_none()
+        self.peek().is_err()
     }
 
     /// Whether what comes lies too deep to be looked into.
@@ -43,39 +47,43 @@ impl<'a> Skim<'a> {
     }
 
     /// The next token, if it is this one.
-    fn take(&mut self, token: u8) -> Option<()> {
-        (self.peek()? == token).then(|| self.at += 1)
+    fn take(&mut self, token: u8) -> Result<(), NotJson> {
+        if self.peek()? != token {
+            return Err(NotJson);
+        }
+        self.at += 1;
+        Ok(())
     }
 
     /// What stands between the quotes of a string, escapes as written.
-    pub(super) fn text(&mut self) -> Option<&'a [u8]> {
+    pub(super) fn text(&mut self) -> Result<&'a [u8], NotJson> {
         self.take(b'"')?;
         let start = self.at;
         let rest = &self.bytes[start..];
         let mut from = 0;
         loop {
-            let quote = from + memchr(b'"', &rest[from..])?;
+            let quote = from + memchr(b'"', &rest[from..]).ok_or(NotJson)?;
             let escapes = rest[..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
             from = quote + 1;
             if escapes % 2 == 0 {
                 self.at = start + from;
-                return Some(&rest[..quote]);
+                return Ok(&rest[..quote]);
             }
         }
     }
 
     /// A key and its colon.
-    fn key(&mut self) -> Option<Cow<'a, [u8]>> {
+    fn key(&mut self) -> Result<Cow<'a, [u8]>, NotJson> {
         let raw = self.text()?;
         self.take(b':')?;
         if memchr(b'\\', raw).is_none() {
-            return Some(Cow::Borrowed(raw));
+            return Ok(Cow::Borrowed(raw));
         }
-        Some(unescaped(raw).map_or(Cow::Borrowed(raw), |key| Cow::Owned(key.into_bytes())))
+        Ok(unescaped(raw).map_or(Cow::Borrowed(raw), |key| Cow::Owned(key.into_bytes())))
     }
 
     /// Hands over each key of an object, whose value is then to be passed over.
-    pub(super) fn object(&mut self, mut each: impl FnMut(&mut Self, &[u8]) -> Option<()>) -> Option<()> {
+    pub(super) fn object(&mut self, mut each: impl FnMut(&mut Self, &[u8]) -> Result<(), NotJson>) -> Result<(), NotJson> {
         self.take(b'{')?;
         self.depth += 1;
         if self.peek()? != b'}' {
@@ -93,7 +101,7 @@ impl<'a> Skim<'a> {
     }
 
     /// Calls for each element of an array, which is then to be passed over.
-    pub(super) fn array(&mut self, mut each: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+    pub(super) fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<(), NotJson>) -> Result<(), NotJson> {
         self.take(b'[')?;
         self.depth += 1;
         if self.peek()? != b']' {
@@ -110,15 +118,15 @@ impl<'a> Skim<'a> {
     }
 
     /// Passes over a value, however deep, and gives the text that it is written in.
-    pub(super) fn value(&mut self) -> Option<&'a [u8]> {
+    pub(super) fn value(&mut self) -> Result<&'a [u8], NotJson> {
         self.peek()?;
         let start = self.at;
         self.skip()?;
-        Some(&self.bytes[start..self.at])
+        Ok(&self.bytes[start..self.at])
     }
 
     /// Passes over a value, however deep; not by recursion, since the depth is the sender's.
-    pub(super) fn skip(&mut self) -> Option<()> {
+    pub(super) fn skip(&mut self) -> Result<(), NotJson> {
         let mut open = Open::default();
         loop {
             match self.peek()? {
@@ -144,36 +152,36 @@ impl<'a> Skim<'a> {
             }
             // A value has ended, and with it perhaps what it lies in.
             loop {
-                let Some(is_object) = open.last() else { return Some(()) };
+                let Some(is_object) = open.last() else { return Ok(()) };
                 let token = self.peek()?;
                 self.at += 1;
                 match (token, is_object) {
                     (b',', true) => break self.skip_key()?,
                     (b',', false) => break,
                     (b'}', true) | (b']', false) => open.pop(),
-                    _ => return None,
+                    _ => return Err(NotJson),
                 }
             }
         }
     }
 
-    fn skip_key(&mut self) -> Option<()> {
+    fn skip_key(&mut self) -> Result<(), NotJson> {
         self.text()?;
         self.take(b':')
     }
 
     /// A number or a literal.
-    fn scalar(&mut self) -> Option<()> {
+    fn scalar(&mut self) -> Result<(), NotJson> {
         let rest = &self.bytes[self.at..];
-        let length = match rest.first()? {
+        let length = match rest.first().ok_or(NotJson)? {
             b't' if rest.starts_with(b"true") => 4,
             b'f' if rest.starts_with(b"false") => 5,
             b'n' if rest.starts_with(b"null") => 4,
             b'-' | b'0'..=b'9' => rest.iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')).count(),
-            _ => return None,
+            _ => return Err(NotJson),
         };
         self.at += length;
-        Some(())
+        Ok(())
     }
 }
 
@@ -232,7 +240,7 @@ pub(super) fn characters(raw: &[u8]) -> u64 {
 }
 
 /// What a block of a string's source holds.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Tally {
     /// Bytes that are no continuation of a UTF-8 sequence: one for each character of the source.
     characters: u64,
@@ -250,7 +258,7 @@ impl Tally {
             continued = continued.wrapping_add(u8::from(byte & 0xC0 == 0x80));
             escapes = escapes.wrapping_add(u8::from(*byte == b'\\'));
         }
-        let after = |byte: u8| (byte == b'\\') | (byte == b'u');
+        let after = |byte: u8| matches!(byte, b'\\' | b'u');
         let mut intricate = block.last() == Some(&b'\\') && next.is_some_and(after);
         if escapes > 0 {
             let pairs = block.iter().zip(block.iter().skip(1));
@@ -300,7 +308,7 @@ mod tests {
     fn valid_values_are_passed_over_whole_and_others_not_at_all() {
         let check = |text: &str, expected: bool| {
             let mut skim = Skim::new(text.as_bytes());
-            let whole = skim.value().is_some_and(|value| value == text.trim().as_bytes()) && skim.is_at_end();
+            let whole = skim.value().is_ok_and(|value| value == text.trim().as_bytes()) && skim.is_at_end();
             assert_eq!(whole, expected, "{text}");
         };
         for valid in ["{}", " [ ] ", "[1,-2.5e+3,true,false,null]", r#"{"a":{"b":[[],{}]},"c":"\\\"}"}"#, r#""\\""#, "[[[[]]],[]]", "0"] {
