@@ -11,6 +11,7 @@ mod errors;
 mod fields;
 mod glob;
 mod load;
+mod proxies;
 mod reporting;
 mod sections;
 mod tree;
@@ -96,8 +97,41 @@ pub struct Upstream {
     pub api_key: Option<Secret>,
     /// A PEM file of roots that this upstream is checked against, in place of the machine's.
     pub ca: Option<PathBuf>,
+    /// The Unix socket it listens on (`unix:///run/model.sock`), in place of host and port.
+    pub socket: Option<PathBuf>,
+    /// Which HTTP is spoken with it. Default auto.
+    pub http2: Http2,
+    /// The proxy of the environment that leads there.
+    pub hop: Option<Arc<Hop>>,
     /// `gen_ai.provider.name`: by host for the known providers, else the upstream's own name.
     pub provider: Arc<str>,
+}
+
+/// `upstreams.NAME.http2`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Http2 {
+    /// Over TLS what both sides prefer (ALPN), HTTP/1.1 in the clear.
+    #[default]
+    Auto,
+    /// HTTP/1.1 alone.
+    Off,
+    /// HTTP/2 alone: in the clear by prior knowledge (RFC 9113 §3.3), over TLS by ALPN.
+    Prior,
+}
+
+/// A proxy that the environment names (`HTTPS_PROXY` and its like) and through which an upstream is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hop {
+    /// Whether the proxy itself is spoken to over TLS.
+    pub tls: bool,
+    /// Host name or address (IPv6 without brackets).
+    pub host: String,
+    /// Port, the scheme's default filled in.
+    pub port: u16,
+    /// The value of `proxy-authorization`, where its URL holds credentials.
+    pub authorization: Option<Secret>,
+    /// The variable that names it.
+    pub variable: &'static str,
 }
 
 /// One entry of `routes`. `None` matches everything; patterns are globs (`*`, `?`).

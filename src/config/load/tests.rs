@@ -205,8 +205,7 @@ pillion.yaml:20: upstreams.mine.api_key: the environment has no `NONE`
 pillion.yaml:20: upstreams.mine.url: is missing: where is this upstream?
 pillion.yaml:21: upstreams.v1: an upstream cannot be called `v1`: it would hide a path or a label of that name
 pillion.yaml:22: upstreams.other-one.dialect: wants one of `openai-chat`, `openai-responses`, `openai-completions`, `openai-embeddings`, `anthropic-messages`, `gemini`, `ollama`; found `openai`
-pillion.yaml:22: upstreams.other-one.http2: is not supported by this version yet
-pillion.yaml:22: upstreams.other-one.url: wants a URL that begins with `http://` or `https://`
+pillion.yaml:22: upstreams.other-one.url: wants a URL that begins with `http://`, `https://` or `unix://`
 pillion.yaml:24: routes[0].upstream: wants the name of an upstream, built in or configured (did you mean `mine`?); found `minne`
 pillion.yaml:26: routes[1].fallbacks: is not supported by this version yet
 pillion.yaml:27: routes[1].timeouts.total: wants a duration such as `30s`, `5m` or `500ms`, from `1ms` to `7d`, or `off`; found `soon`
