@@ -1,7 +1,10 @@
 //! The side that calls us: accepts connections, bounds them, and gives each request on them to whoever serves.
 //! It never stops accepting for an error of one connection, nor for want of file descriptors.
 
+mod http2;
 mod socket;
+mod stream;
+mod transport;
 
 use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -10,12 +13,15 @@ use http_body::Body;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
 };
 
-use self::socket::{AgentSocket, Patience};
+use self::{
+    socket::{AgentSocket, Patience},
+    transport::Transport,
+};
 use crate::{
     drain::{Drain, Stage, Tracker},
     proxy::Peer,
@@ -67,9 +73,9 @@ pub async fn accept<S, F, B>(listener: TcpListener, gate: Gate, serve: S)
 where
     S: Fn(Request<Incoming>, Arc<Peer>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: Body + Send + 'static,
+    B: Body + Unpin + Send + 'static,
     B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Unpin + Send,
 {
     let places = Arc::new(Semaphore::new(gate.max_connections));
     let mut pause = PAUSES.0;
@@ -83,7 +89,9 @@ where
             Ok((stream, _)) => {
                 pause = PAUSES.0;
                 let place = place.expect("the semaphore is never closed");
-                gate.tracker.spawn(connection(stream, place, gate.clone(), serve.clone()));
+                // Refused only by a socket that is closed already, which the first read will tell.
+                let _ = stream.set_nodelay(true);
+                gate.tracker.spawn(connection(Transport::Tcp(stream), place, gate.clone(), serve.clone()));
             }
             Err(error) if is_of_one_connection(&error) => gate.telemetry.accept_error(),
             Err(error) => {
@@ -104,7 +112,33 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-async fn connection<S, F, B>(stream: TcpStream, place: OwnedSemaphorePermit, gate: Gate, serve: S)
+/// Serves a connection in whichever protocol its agent speaks.
+async fn connection<S, F, B>(transport: Transport, place: OwnedSemaphorePermit, gate: Gate, serve: S)
+where
+    S: Fn(Request<Incoming>, Arc<Peer>) -> F + Send,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body + Unpin + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Unpin + Send,
+{
+    let peer = Arc::new(Peer::new(gate.telemetry.connection(Side::Downstream)));
+    let agreed = transport.has_agreed_on_http2();
+    let mut socket = AgentSocket::new(transport, Arc::clone(&peer), Patience::new(gate.reader));
+    let sniffed = tokio::select! {
+        sniffed = socket.is_http2() => sniffed,
+        () = gate.drain.reached(Stage::Draining) => return,
+    };
+    match sniffed {
+        Ok(is_http2) if agreed || is_http2 => Box::pin(http2::serve(socket, &peer, &gate, serve)).await,
+        Ok(_) => http1(socket, &peer, &gate, serve).await,
+        Err(_) if peer.is_slow() => gate.telemetry.refused(None, Reason::SlowHead),
+        Err(_) => {}
+    }
+    drop(place);
+}
+
+/// Serves an HTTP/1.1 connection to its end.
+async fn http1<S, F, B>(socket: AgentSocket, peer: &Arc<Peer>, gate: &Gate, serve: S)
 where
     S: Fn(Request<Incoming>, Arc<Peer>) -> F + Send,
     F: Future<Output = Response<B>> + Send,
@@ -112,11 +146,7 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    // Refused only by a socket that is closed already, which the first read will tell.
-    let _ = stream.set_nodelay(true);
-    let peer = Arc::new(Peer::new(gate.telemetry.connection(Side::Downstream)));
-    let socket = AgentSocket::new(stream, Arc::clone(&peer), Patience::new(gate.reader));
-    let asking = Arc::clone(&peer);
+    let asking = Arc::clone(peer);
     let service = service_fn(move |request| {
         let answer = serve(request, Arc::clone(&asking));
         async move { Ok::<_, std::convert::Infallible>(answer.await) }
@@ -138,9 +168,8 @@ where
         }
     };
     if let Err(error) = ended {
-        count(&gate.telemetry, &peer, &error);
+        count(&gate.telemetry, peer, &error);
     }
-    drop(place);
 }
 
 /// Counts what ended a connection before there was an exchange to tell it.

@@ -12,6 +12,7 @@ mod deadlines;
 mod framing;
 mod hangups;
 mod headers;
+mod http2;
 mod life;
 mod readme;
 mod retries;

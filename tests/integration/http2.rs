@@ -1,0 +1,3 @@
+//! Promise: an agent that speaks HTTP/2 gets what one on HTTP/1.1 gets, stream by stream, on the same port.
+
+mod streams;
