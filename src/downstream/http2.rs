@@ -1,6 +1,6 @@
 //! HTTP/2 from agents: its bounds, and the life of one connection with its streams.
 
-use std::{error::Error as _, future::Future, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{error::Error as _, future::Future, io, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use http::{Request, Response};
 use http_body::Body;
@@ -31,7 +31,7 @@ const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Serves one connection to its end.
-pub(super) async fn serve<S, F, B>(socket: AgentSocket, peer: &Arc<Peer>, gate: &Gate, answer: S)
+pub(super) async fn serve<S, F, B>(mut socket: AgentSocket, peer: &Arc<Peer>, gate: &Gate, answer: S)
 where
     S: Fn(Request<Incoming>, Arc<Peer>) -> F + Send,
     F: Future<Output = Response<B>> + Send + 'static,
@@ -39,7 +39,7 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Unpin + Send,
 {
-    peer.multiplex();
+    socket.speak_http2();
     let passes = Arc::new(Passes::default());
     let runner = Runner::new(gate.tracker.clone(), gate.reader);
     let (runs, passing, line) = (runner.clone(), Arc::clone(&passes), Arc::clone(peer));
@@ -129,5 +129,8 @@ async fn idle_for(peer: &Peer, long: Duration) {
 /// Whether a connection was ended for what its agent did against the protocol.
 fn is_fault(error: &hyper::Error) -> bool {
     let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
-    cause.is_some_and(|cause| !cause.is_io() && !cause.is_remote())
+    cause.is_some_and(|cause| match cause.get_io() {
+        Some(io) => io.kind() == io::ErrorKind::InvalidData,
+        None => !cause.is_remote(),
+    })
 }

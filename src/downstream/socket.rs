@@ -14,7 +14,10 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::transport::Transport;
+use super::{
+    frames::{CALM, Frames},
+    transport::Transport,
+};
 use crate::proxy::{Peer, Turn};
 
 /// What an HTTP/2 connection begins with (RFC 9113 §3.4), and no HTTP/1.1 request.
@@ -97,6 +100,10 @@ pub(super) struct AgentSocket {
     peer: Arc<Peer>,
     patience: Patience,
     sniffed: Sniffed,
+    /// What the agent sends, followed where it is HTTP/2.
+    frames: Option<Frames>,
+    /// Whether the last write was taken in part only.
+    is_midway: bool,
 }
 
 /// The first bytes of a connection, read to tell its protocol and still to be given to who speaks it.
@@ -110,7 +117,7 @@ struct Sniffed {
 impl AgentSocket {
     /// Around an accepted connection.
     pub(super) fn new(transport: Transport, peer: Arc<Peer>, patience: Patience) -> Self {
-        Self { transport, peer, patience, sniffed: Sniffed::default() }
+        Self { transport, peer, patience, sniffed: Sniffed::default(), frames: None, is_midway: false }
     }
 
     /// Whether the agent begins as HTTP/2 does. Reads no further than it takes to tell.
@@ -126,6 +133,28 @@ impl AgentSocket {
         let is_preface = sniffed.seen() == PREFACE;
         self.sniffed = sniffed;
         Ok(is_preface)
+    }
+
+    /// From now on HTTP/2 is spoken, preface first.
+    pub(super) fn speak_http2(&mut self) {
+        self.peer.multiplex();
+        let mut frames = Frames::new(PREFACE.len(), Instant::now());
+        frames.follow(self.sniffed.seen(), Instant::now());
+        self.frames = Some(frames);
+    }
+
+    /// An error where these bytes make it a flood. The agent is told, if there is room and no frame of ours is half written.
+    fn follow(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(frames) = &mut self.frames else { return Ok(()) };
+        if frames.follow(bytes, Instant::now()) {
+            return Ok(());
+        }
+        if !self.is_midway {
+            // Whoever floods and does not read is told nothing.
+            let _ = Pin::new(&mut self.transport).poll_write(cx, &CALM);
+            let _ = Pin::new(&mut self.transport).poll_flush(cx);
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidData, "the agent floods the connection"))
     }
 
     fn written<T>(&mut self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
@@ -167,6 +196,7 @@ impl AsyncRead for AgentSocket {
         if polled.is_ready() {
             if buffer.filled().len() > before {
                 socket.patience.has_read(turn);
+                socket.follow(buffer.filled().get(before..).unwrap_or_default(), cx)?;
             } else if buffer.remaining() > 0 {
                 socket.peer.leave();
             }
@@ -184,12 +214,14 @@ impl AsyncWrite for AgentSocket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let socket = self.get_mut();
         let polled = Pin::new(&mut socket.transport).poll_write(cx, bytes);
+        socket.is_midway = !matches!(polled, Poll::Ready(Ok(written)) if written == bytes.len());
         socket.written(polled, cx)
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let socket = self.get_mut();
         let polled = Pin::new(&mut socket.transport).poll_write_vectored(cx, slices);
+        socket.is_midway = !matches!(polled, Poll::Ready(Ok(written)) if written == slices.iter().map(|slice| slice.len()).sum::<usize>());
         socket.written(polled, cx)
     }
 

@@ -19,3 +19,5 @@ mod retries;
 mod routes;
 mod sizes;
 mod streams;
+mod tls;
+mod unix;

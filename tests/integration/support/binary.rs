@@ -72,8 +72,8 @@ impl Start {
     /// Starts it and reads its addresses from what it says.
     pub(crate) async fn ready(self) -> Binary {
         let mut binary = self.spawned();
-        let line = binary.says("agents connect to http://").await;
-        let mut addresses = line.split("http://").skip(1).map(|rest| {
+        let line = binary.says("agents connect to ").await;
+        let mut addresses = line.split("://").skip(1).map(|rest| {
             let end = rest.find([',', '/', ' ']).unwrap_or(rest.len());
             rest[..end].parse::<SocketAddr>().unwrap_or_else(|error| panic!("{error} in {line:?}"))
         });

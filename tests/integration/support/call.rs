@@ -42,6 +42,13 @@ impl Call {
         self
     }
 
+    /// Another host.
+    pub(crate) fn named(mut self, host: &str) -> Self {
+        self.headers.retain(|(name, _)| name != "Host");
+        self.headers.insert(0, ("Host".to_owned(), host.to_owned()));
+        self
+    }
+
     /// Another target.
     pub(crate) fn at(mut self, target: &str) -> Self {
         target.clone_into(&mut self.target);
