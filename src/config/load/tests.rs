@@ -187,11 +187,11 @@ telemetry:
 
 const WHAT_IS_WRONG: &str = "\
 pillion.yaml:1: sever: unknown key; did you mean `server`?
-pillion.yaml:3: server.listen: wants an address and port such as `127.0.0.1:4100` or `[::1]:4100`; `0.0.0.0:4100` is every interface; found `4100`
+pillion.yaml:3: server.listen: wants an address and port such as `127.0.0.1:4100` or `[::1]:4100`; `0.0.0.0:4100` is every interface; or `unix:` and the path of a socket; found `4100`
 pillion.yaml:4: server.admin: an admin port beyond loopback (0.0.0.0:4101) wants `server.admin_token`
 pillion.yaml:5: server.hosts: wants a list
 pillion.yaml:6: server.head_limit: wants a size such as `64KiB`, `16MiB` or `4096`, from `8KiB` to `1MiB`; found `1KiB`
-pillion.yaml:7: server.tls: is not supported by this version yet
+pillion.yaml:7: server.tls.cert: cannot read a: No such file or directory (os error 2)
 pillion.yaml:9: timeouts.totl: unknown key; did you mean `total`?
 pillion.yaml:10: timeouts.idle: wants a duration such as `30s`, `5m` or `500ms`, from `1ms` to `7d`, or `off`; found `30`
 pillion.yaml:11: timeouts.idle: given twice; first on line 10
@@ -293,7 +293,7 @@ PILLION_TIMEOUTS_TOTAL: unknown key; did you mean `PILLION_TIMEOUTS__TOTAL`?
 PILLION_TIMEOUTS__IDLE: wants a duration such as `30s`, `5m` or `500ms`, from `1ms` to `7d`, or `off`
 PILLION_TIMEOUTS__TOTL: unknown key; did you mean `PILLION_TIMEOUTS__TOTAL`?
 PILLION_TIMEOUT__TOTAL: unknown key; did you mean `PILLION_TIMEOUTS__TOTAL`?
---admin: wants an address and port such as `127.0.0.1:4100` or `[::1]:4100`; `0.0.0.0:4100` is every interface; found `here`
+--admin: wants an address and port such as `127.0.0.1:4100` or `[::1]:4100`; `0.0.0.0:4100` is every interface; or `unix:` and the path of a socket; found `here`
 --upstream: wants a URL without user or password; credentials go under `api_key`";
     let without_section = variables.into_iter().filter(|(name, _)| *name != "PILLION_TIMEOUTS").collect();
     let errors = read(b"", None, &flags, &without_section).expect_err("wrong").to_string();

@@ -176,6 +176,13 @@ impl Binary {
         prlimit(Some(self.id), Resource::Nofile, Rlimit { current: Some(most), maximum: hard }).unwrap();
     }
 
+    /// Its resident memory in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id.as_raw_nonzero())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     /// The processor time that it has used.
     pub(crate) fn processor_time(&self) -> Duration {
         /// Linux tells in hundredths of a second on every architecture that matters.

@@ -1,6 +1,6 @@
 //! Certificates of tests, agents that trust them, and exchanges over whatever bytes flow through: TLS, a Unix socket.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, net::SocketAddr, path::Path, sync::Arc};
 
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{
@@ -49,7 +49,12 @@ impl Pair {
     }
 
     /// Connects by TLS as one who trusts this certificate alone and can speak these protocols.
-    pub(crate) async fn connect(&self, proxy: &Proxy, alpn: &[&str]) -> Result<TlsStream<TcpStream>, std::io::Error> {
+    pub(crate) async fn connect(&self, proxy: &Proxy, alpn: &[&str]) -> std::io::Result<TlsStream<TcpStream>> {
+        self.connect_to(proxy.traffic(), alpn).await
+    }
+
+    /// The same, to a proxy in a process of its own.
+    pub(crate) async fn connect_to(&self, to: SocketAddr, alpn: &[&str]) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.der().clone()).unwrap();
         let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -58,7 +63,7 @@ impl Pair {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let stream = within("a connection", TcpStream::connect(proxy.traffic())).await.unwrap();
+        let stream = within("a connection", TcpStream::connect(to)).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
         within("a handshake", TlsConnector::from(Arc::new(config)).connect(name, stream)).await
     }
