@@ -12,7 +12,7 @@ const BURST: u32 = 10_000;
 /// … and one more in each such time. Clients that measure a path ping some hundred times a second.
 const EARNED: Duration = Duration::from_millis(1);
 
-/// What a connection that is flooded is told: GOAWAY, any stream may have been seen, ENHANCE_YOUR_CALM.
+/// What a connection that is flooded is told: GOAWAY, any stream may have been seen, `ENHANCE_YOUR_CALM`.
 pub(super) const CALM: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 11];
 
 /// Follows the frames of one connection.

@@ -47,11 +47,12 @@ impl Shield {
     pub fn new(tls: &Tls, tracker: &Tracker, drain: &Drain) -> Result<Self, TlsError> {
         let contents = tls.contents()?;
         let current = Arc::new(Current(RwLock::new(Arc::new(tls.pair(&contents)?))));
+        let resolver: Arc<dyn ResolvesServerCert> = Arc::<Current>::clone(&current);
         let mut config = ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("ring supports the default versions")
             .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
+            .with_cert_resolver(resolver);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let (tls, drain) = (tls.clone(), drain.clone());
         let first = mark(&contents);

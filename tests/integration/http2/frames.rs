@@ -19,7 +19,7 @@ pub(super) const END_HEADERS: u8 = 4;
 pub(super) enum Told {
     /// GOAWAY with this code.
     Goaway(u32),
-    /// RST_STREAM of this stream with this code.
+    /// `RST_STREAM` of this stream with this code.
     Reset(u32, u32),
     /// Headers of a reply on this stream.
     Reply(u32),
