@@ -101,6 +101,11 @@ impl Page<'_> {
             self.value(1, "server.admin_token", MASKED);
         }
         self.value(1, "server.hosts", list(&server.hosts));
+        if let Some(tls) = &server.tls {
+            self.heading(1, "tls:");
+            self.value(2, "server.tls.cert", quoted(&tls.cert.display().to_string()));
+            self.value(2, "server.tls.key", quoted(&tls.key.display().to_string()));
+        }
         self.value(1, "server.drain_delay", duration_text(server.drain_delay));
         self.value(1, "server.grace", duration_text(server.grace));
         self.value(1, "server.body_limit", server.body_limit.map_or("off".to_owned(), bytes_text));

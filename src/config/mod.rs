@@ -1,7 +1,7 @@
 //! The configuration: what the file, the environment and the flags say, turned once into one immutable, valid [`Config`].
 //! The only place that reads the environment.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 mod defaults;
 mod destinations;
@@ -10,10 +10,12 @@ mod environment;
 mod errors;
 mod fields;
 mod glob;
+mod listen;
 mod load;
 mod proxies;
 mod reporting;
 mod sections;
+mod tls;
 mod tree;
 mod units;
 mod upstreams;
@@ -22,7 +24,9 @@ mod values;
 pub use effective::Selection;
 pub use environment::Environment;
 pub use errors::{Errors, Origin, Origins};
+pub use listen::Listen;
 pub use load::{Flags, Loaded, load, read};
+pub use tls::{Tls, TlsError};
 pub use upstreams::UrlError;
 
 use crate::{secret::Secret, wire::Dialect};
@@ -59,13 +63,15 @@ pub struct Policy {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Server {
     /// Where agents connect. Default `127.0.0.1:4100`.
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// Where health, metrics and the admin API are. Default `127.0.0.1:4101`.
-    pub admin: SocketAddr,
+    pub admin: Listen,
     /// Bearer token of the admin port; required when `admin` is beyond loopback.
     pub admin_token: Option<Secret>,
     /// Names accepted in `Host` and `Origin` on loopback, beside `localhost`, `127.0.0.1` and `[::1]`.
     pub hosts: Vec<String>,
+    /// The certificate and key by which agents connect, where they shall do so by TLS.
+    pub tls: Option<Tls>,
     /// After SIGTERM: how long new exchanges are still accepted while `/readyz` already says no. Default 0 s.
     pub drain_delay: Duration,
     /// After that: how long exchanges in flight may take to finish. Default 30 s.

@@ -163,6 +163,12 @@ impl Relay {
                 return self.break_off(cx, Reason::StreamCut, None);
             }
             self.count(data);
+        } else {
+            // Trailers: nothing comes behind them, and nobody may ask whether it does.
+            self.answer.ended = Some(End::Clean);
+            if !self.is_complete() {
+                return self.break_off(cx, Reason::StreamCut, None);
+            }
         }
         Poll::Ready(Some(Ok(frame)))
     }
