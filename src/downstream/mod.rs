@@ -116,7 +116,24 @@ where
     let _ = stream.set_nodelay(true);
     let peer = Arc::new(Peer::new(gate.telemetry.connection(Side::Downstream)));
     let socket = AgentSocket::new(stream, Arc::clone(&peer), Patience::new(gate.reader));
-    let asking = Arc::clone(&peer);
+    serve_http(socket, &gate, &peer, serve).await;
+    // The exchange that switched protocols goes on, in the same place, until it has ended.
+    if let Some(tunnel) = peer.tunnel() {
+        tunnel.run().await;
+    }
+    drop(place);
+}
+
+/// Serves HTTP until the connection ends, or is to be something else.
+async fn serve_http<S, F, B>(socket: AgentSocket, gate: &Gate, peer: &Arc<Peer>, serve: S)
+where
+    S: Fn(Request<Incoming>, Arc<Peer>) -> F + Send,
+    F: Future<Output = Response<B>> + Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let asking = Arc::clone(peer);
     let service = service_fn(move |request| {
         let answer = serve(request, Arc::clone(&asking));
         async move { Ok::<_, std::convert::Infallible>(answer.await) }
@@ -128,7 +145,7 @@ where
         .max_buf_size(gate.head_limit.max(BUFFER_MIN))
         .preserve_header_case(true)
         .auto_date_header(false);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service).with_upgrades());
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = gate.drain.reached(Stage::Draining) => {
@@ -138,9 +155,8 @@ where
         }
     };
     if let Err(error) = ended {
-        count(&gate.telemetry, &peer, &error);
+        count(&gate.telemetry, peer, &error);
     }
-    drop(place);
 }
 
 /// Counts what ended a connection before there was an exchange to tell it.

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
+use super::tunnel::Tunnel;
 use crate::telemetry::{ConnectionGauge, names::ConnectionState};
 
 /// One connection of an agent.
@@ -17,6 +18,8 @@ pub struct Peer {
     stalled: AtomicBool,
     slow: AtomicBool,
     gone: AtomicBool,
+    /// What the connection becomes when its HTTP has ended.
+    tunnel: Mutex<Option<Box<Tunnel>>>,
 }
 
 /// Whose turn it is on a connection. The number tells one such time from the next.
@@ -35,7 +38,7 @@ impl Peer {
     pub fn new(mut gauge: ConnectionGauge) -> Self {
         gauge.set(ConnectionState::Idle);
         let off = || AtomicBool::new(false);
-        Self { gauge: Mutex::new(gauge), turns: AtomicU32::new(0), reset: off(), stalled: off(), slow: off(), gone: off() }
+        Self { gauge: Mutex::new(gauge), turns: AtomicU32::new(0), reset: off(), stalled: off(), slow: off(), gone: off(), tunnel: Mutex::default() }
     }
 
     fn count_as(&self, state: ConnectionState) {
@@ -91,6 +94,16 @@ impl Peer {
     /// Whether that happened.
     pub fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
+    }
+
+    /// The exchange under way switches the connection to this.
+    pub(super) fn switch(&self, tunnel: Tunnel) {
+        *self.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tunnel));
+    }
+
+    /// What is to be carried on, once, by whoever has served the connection until its HTTP has ended.
+    pub fn tunnel(&self) -> Option<Box<Tunnel>> {
+        self.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// A head has not come in time.

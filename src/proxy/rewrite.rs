@@ -1,7 +1,7 @@
 //! Step 4: the only place where a head changes. Everything else of a request and a reply goes on as it came: names in their spelling,
 //! values and repeats in their order.
 
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header, request, response};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request, response};
 
 use crate::{
     body::Outgoing,
@@ -33,6 +33,8 @@ pub(super) struct Upward<'a> {
     pub carry: &'a Carry,
     /// Our own mark in `via`.
     pub mark: &'a str,
+    /// The protocol that the connection shall switch to, if it may.
+    pub switch: Option<&'a HeaderValue>,
 }
 
 impl Template {
@@ -76,10 +78,19 @@ fn request_headers(from: &HeaderMap, upward: &Upward<'_>) -> HeaderMap {
         }
     }
     replace_credentials(&mut to, upward);
+    if let Some(protocol) = upward.switch {
+        switch(&mut to, protocol);
+    }
     if upward.carry.via {
         to.append(header::VIA, via(upward.mark));
     }
     to
+}
+
+/// Asks for a switch, or grants it.
+fn switch(headers: &mut HeaderMap, protocol: &HeaderValue) {
+    headers.append(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.append(header::UPGRADE, protocol.clone());
 }
 
 fn via(mark: &str) -> HeaderValue {
@@ -131,6 +142,11 @@ pub(super) fn reply_head(head: &mut response::Parts, downward: &Downward<'_>) ->
         if is_carried(name, &named) && !overruled && !length {
             to.append(name.clone(), value.clone());
         }
+    }
+    if head.status == StatusCode::SWITCHING_PROTOCOLS
+        && let Some(protocol) = head.headers.get(header::UPGRADE)
+    {
+        switch(&mut to, protocol);
     }
     if downward.carry.via {
         to.append(header::VIA, via(downward.mark));

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, error::Error as _, io, pin::pin, sync::Arc, time::Duration};
 
-use http::{HeaderValue, Request, Response, StatusCode, Uri, uri};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header, uri};
 use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{
@@ -73,6 +73,8 @@ pub struct Destination {
     pooled: Client<Connector, Outgoing>,
     /// Never reuses a connection: for the one retry after a reused one has failed.
     fresh: Client<Connector, Outgoing>,
+    /// Speaks HTTP/1.1 alone, on a new connection each time: what it carries may switch to another protocol.
+    switching: Client<Connector, Outgoing>,
 }
 
 /// A reply's head, with its body still to come.
@@ -144,6 +146,7 @@ impl Destination {
             authority,
             pooled: client(IDLE_MAX),
             fresh: client(0),
+            switching: client(0),
             upstream,
         }
     }
@@ -166,7 +169,12 @@ impl Destination {
     /// Dropped while it waits, it ends its connection at once.
     pub async fn attempt(&self, mut request: Request<Outgoing>, fresh: bool, clocks: &mut AttemptClocks<'_>) -> Result<Attempted, Failure> {
         let pending = Pending(capture_connection(&mut request));
-        let client = if fresh { &self.fresh } else { &self.pooled };
+        let switches = request.headers().contains_key(header::UPGRADE);
+        let client = match (switches, fresh) {
+            (true, _) => &self.switching,
+            (false, true) => &self.fresh,
+            (false, false) => &self.pooled,
+        };
         let mut sending = pin!(client.request(request));
         loop {
             let result = match clocks.next() {
@@ -178,7 +186,9 @@ impl Destination {
                 None => sending.as_mut().await,
             };
             return match result {
-                Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => Err(self.switched(&response)),
+                Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS && !(switches && is_switched(&response)) => {
+                    Err(self.switched(&response))
+                }
                 Ok(response) => Ok(arrived(response)),
                 Err(error) => Err(self.failed(&error)),
             };
@@ -196,7 +206,7 @@ impl Destination {
         Failure { reason: Reason::of_clock(clock), clock: Some(clock), again, detail, line, reused }
     }
 
-    /// `upgrade` belongs to one hop and never goes up, so this was not asked for, and what follows is no HTTP.
+    /// It was not asked for, and what follows is no HTTP.
     fn switched(&self, response: &Response<Incoming>) -> Failure {
         let line = response.extensions().get::<Arc<Line>>().cloned();
         let reused = line.as_ref().is_some_and(|line| line.begin());
@@ -304,6 +314,11 @@ fn line_of(connected: &Connected) -> Option<Arc<Line>> {
     let mut extensions = http::Extensions::new();
     connected.get_extras(&mut extensions);
     extensions.remove::<Arc<Line>>()
+}
+
+/// Whether it is the one protocol that is ever asked for.
+fn is_switched(response: &Response<Incoming>) -> bool {
+    response.headers().get(header::UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 fn arrived(mut response: Response<Incoming>) -> Attempted {

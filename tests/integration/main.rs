@@ -18,3 +18,4 @@ mod retries;
 mod routes;
 mod sizes;
 mod streams;
+mod websockets;

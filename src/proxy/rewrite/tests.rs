@@ -21,7 +21,15 @@ fn list(headers: &HeaderMap) -> Vec<(&str, &str)> {
 
 fn check(headers: &[(&str, &str)], (dialect, key): (Option<Dialect>, Option<&str>), expected: &[(&str, &str)]) {
     let (host, carry, upstream) = (HeaderValue::from_static("up.example"), Carry { via: false, ..Carry::default() }, upstream(key));
-    let upward = Upward { uri: Uri::from_static("https://up.example/"), host: &host, upstream: &upstream, dialect, carry: &carry, mark: "pillion-0" };
+    let upward = Upward {
+        uri: Uri::from_static("https://up.example/"),
+        host: &host,
+        upstream: &upstream,
+        dialect,
+        carry: &carry,
+        mark: "pillion-0",
+        switch: None,
+    };
     assert_eq!(list(&request_headers(&map(headers), &upward)), expected, "{headers:?}");
 }
 

@@ -165,6 +165,12 @@ impl Wire {
         self.stream.write_all(bytes.as_ref()).await.is_ok()
     }
 
+    /// The bare connection, for another protocol.
+    pub(crate) fn socket(&mut self) -> &mut TcpStream {
+        assert!(self.buffer.is_empty(), "{:?}", String::from_utf8_lossy(&self.buffer));
+        &mut self.stream
+    }
+
     /// Watches for the other side's end, and tells [`Upstream::gone`].
     pub(crate) async fn until_gone(&mut self) {
         let mut scrap = [0; 4096];
