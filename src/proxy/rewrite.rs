@@ -84,6 +84,10 @@ fn request_headers(from: &HeaderMap, upward: &Upward<'_>) -> HeaderMap {
     if let Some((name, value)) = credentials {
         to.append(name, value);
     }
+    if from.get_all(header::TE).iter().any(takes_trailers) {
+        to.append(header::TE, HeaderValue::from_static("trailers"));
+        to.append(header::CONNECTION, HeaderValue::from_static("te"));
+    }
     if let Some(protocol) = upward.switch {
         switch(&mut to, protocol.clone());
     }
@@ -91,6 +95,11 @@ fn request_headers(from: &HeaderMap, upward: &Upward<'_>) -> HeaderMap {
         to.append(header::VIA, via(upward.mark));
     }
     to
+}
+
+/// Whether `te` says that fields after the body are read (RFC 9110 §10.1.4): then we read them too, and pass them on.
+fn takes_trailers(te: &HeaderValue) -> bool {
+    te.to_str().is_ok_and(|te| te.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
 }
 
 /// Asks for a switch, or grants it.

@@ -18,4 +18,5 @@ mod retries;
 mod routes;
 mod sizes;
 mod streams;
+mod trailers;
 mod websockets;

@@ -61,8 +61,9 @@ fn hop_by_hop_headers_and_our_own_end_here() {
             ("x-kept", "1"),
         ],
         (None, None),
-        &[("host", "up.example"), ("x-kept", "1")],
+        &[("host", "up.example"), ("x-kept", "1"), ("te", "trailers"), ("connection", "te")],
     );
+    check(&[("te", "gzip, Trailers;q=1")], (None, None), &[("host", "up.example")]);
 }
 
 #[test]
