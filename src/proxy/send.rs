@@ -32,7 +32,7 @@ pub(super) struct Sending<'a> {
     /// The upstream.
     pub destination: &'a Destination,
     /// The head of every attempt.
-    pub template: Template,
+    pub template: Template<'a>,
     /// The trace whose `traceparent` goes up in place of the agent's, if ours shall.
     pub propagate: Option<TraceContext>,
     /// The policies.

@@ -67,6 +67,8 @@ pub struct Destination {
     pub upstream: Arc<config::Upstream>,
     /// What retries may cost it.
     pub budget: Budget,
+    /// Its host and port, for the record.
+    pub server: (Arc<str>, u16),
     host: HeaderValue,
     scheme: uri::Scheme,
     authority: uri::Authority,
@@ -139,6 +141,7 @@ impl Destination {
         };
         Self {
             budget: Budget::new(),
+            server: (Arc::from(upstream.host.as_str()), upstream.port),
             host: HeaderValue::try_from(named).expect("a valid authority is a valid header value"),
             scheme,
             authority,
