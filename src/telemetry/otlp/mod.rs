@@ -3,6 +3,7 @@
 
 use std::{
     io,
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, sync_channel},
@@ -11,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use http::Uri;
+use ::http::Uri;
 use opentelemetry::KeyValue;
 use opentelemetry_otlp::{ExporterBuildError, Protocol, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{Resource, trace::SpanExporter as _};
@@ -20,7 +21,10 @@ use tokio::{sync::watch, time::Instant};
 
 mod client;
 mod connect;
-mod partial;
+mod grpc;
+mod http;
+mod protobuf;
+mod tls;
 mod worker;
 
 use client::Client;
@@ -58,6 +62,15 @@ pub enum StartError {
     /// TLS could not be set up.
     #[error("cannot set up TLS for telemetry.otlp")]
     Tls(#[from] rustls::Error),
+    /// A file of certificates or of a key cannot be read.
+    #[error("telemetry.otlp: cannot read {} as PEM", file.display())]
+    Pem {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: rustls::pki_types::pem::Error,
+    },
     /// The exporter refused its settings.
     #[error("cannot set up the OTLP exporter")]
     Exporter(#[from] ExporterBuildError),
@@ -188,7 +201,12 @@ impl Shared {
 }
 
 fn exporter(telemetry: &config::Telemetry, otlp: &config::Otlp, client: Client) -> Result<SpanExporter, StartError> {
-    let builder = SpanExporter::builder().with_http().with_http_client(client).with_endpoint(&otlp.endpoint).with_protocol(Protocol::HttpBinary);
+    let endpoint = match otlp.protocol {
+        config::Protocol::HttpProtobuf => otlp.endpoint.clone(),
+        config::Protocol::Grpc => format!("{}{}", otlp.endpoint.trim_end_matches('/'), grpc::PATH),
+    };
+    // The message is the same for gRPC; what is around it is the client's.
+    let builder = SpanExporter::builder().with_http().with_http_client(client).with_endpoint(endpoint).with_protocol(Protocol::HttpBinary);
     // Retries are the client's: the exporter's own sleep would stop its thread's runtime, and every clock with it.
     let mut exporter = builder.with_timeout(otlp.timeout).with_retry_policy(RetryPolicy::disabled()).build()?;
     exporter.set_resource(&resource(&telemetry.resource));
