@@ -92,7 +92,7 @@ struct Simulate {
     /// Where it listens
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4110")]
     listen: SocketAddr,
-    /// A script of answers and faults (YAML or JSON)
+    /// A script of answers and faults (YAML or JSON); `--example` prints one
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
     /// Same seed, same answers
