@@ -77,9 +77,11 @@ impl Proxy {
         }
         let dialect = Dialect::of_path(head.uri.path());
         let mut exchange = Exchange::begin(&head, peer, &self.telemetry, &self.drain);
+        // Boxed: what waits for a reply needs much room, a stream that flows shall not keep it.
+        let carrying = Box::pin(self.carry(&mut exchange, head, body));
         let ending = tokio::select! {
             biased;
-            ending = drain::contain(self.carry(&mut exchange, head, body)) => ending.unwrap_or_else(|_| Err(self.panicked())),
+            ending = drain::contain(carrying) => ending.unwrap_or_else(|_| Err(self.panicked())),
             () = self.drain.reached(Stage::Cutting) => Err(Refusal::draining()),
         };
         match ending {
@@ -102,7 +104,7 @@ impl Proxy {
         let agent_clock = agent.map(|agent| (agent, since(agent)));
 
         let (destination, policy) = self.settle(&target, &call)?;
-        exchange.admit(&destination.upstream);
+        exchange.admit(destination);
         let version = head.version;
         let template = self.rewrite(head, &target, destination, &policy);
         let (dialect, stream) = (target.dialect, call.stream);
@@ -117,7 +119,7 @@ impl Proxy {
 
     /// What no request may do, wherever it goes.
     fn check(&self, head: &request::Parts) -> Result<(), Refusal> {
-        if self.config.server.listen.ip().is_loopback() {
+        if self.config.server.listen.is_loopback() {
             check_origin(&self.config.server.hosts, &head.uri, head.version, &head.headers).map_err(origin::refusal)?;
         }
         if rewrite::has_passed(&head.headers, &self.mark) {
@@ -141,7 +143,7 @@ impl Proxy {
     }
 
     /// The head of every attempt.
-    fn rewrite(&self, head: request::Parts, target: &Target, destination: &Destination, policy: &Policy) -> Template {
+    fn rewrite<'a>(&'a self, head: request::Parts, target: &Target, destination: &'a Destination, policy: &'a Policy) -> Template<'a> {
         let upstream = &destination.upstream;
         let uri = destination.uri(target.forward(upstream));
         let upward = Upward { uri, host: destination.host(), upstream, dialect: target.dialect, carry: &policy.carry, mark: &self.mark };

@@ -132,6 +132,7 @@ impl Relay {
         match Pin::new(&mut self.answer.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => self.pass(cx, frame),
             Poll::Ready(Some(Err(_))) => self.break_off(cx, Reason::StreamCut, None),
+            Poll::Ready(None) if self.answer.is_cut_short() => self.break_off(cx, Reason::StreamCut, None),
             Poll::Ready(None) => {
                 self.answer.ended = Some(End::Clean);
                 self.end(cx)
@@ -162,6 +163,12 @@ impl Relay {
                 return self.break_off(cx, Reason::StreamCut, None);
             }
             self.count(data);
+        } else {
+            // Trailers: nothing comes behind them, and nobody may ask whether it does.
+            self.answer.ended = Some(End::Clean);
+            if !self.is_complete() {
+                return self.break_off(cx, Reason::StreamCut, None);
+            }
         }
         Poll::Ready(Some(Ok(frame)))
     }

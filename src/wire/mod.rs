@@ -17,6 +17,7 @@ mod partial;
 mod path;
 mod prompt;
 mod reading;
+mod skim;
 mod sse;
 
 pub use call::Call;

@@ -283,8 +283,7 @@ impl Reader<'_> {
                 matches!(self.dialect, Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings | Dialect::OpenaiResponses);
             return true;
         }
-        let text = String::from_utf8_lossy(data);
-        let value = Json::new(&text);
+        let value = Json::new(data);
         let is_read = self.value(event.name, value);
         if event.name == b"error" && !self.facts.error {
             self.facts.fail(Some(value));
@@ -294,8 +293,7 @@ impl Reader<'_> {
 
     /// Reads a whole body.
     fn whole(&mut self, body: &[u8]) {
-        let text = String::from_utf8_lossy(body);
-        let value = Json::new(&text);
+        let value = Json::new(body);
         let is_read = if value.is_array() {
             // A stream of Gemini's without `alt=sse` is one array of what would have been its events; errors come in an array of one.
             value.items(|_, item| {
