@@ -1,9 +1,12 @@
-//! Real clients, pinned: openai-python, anthropic and AutoGen 0.7, through the real binary and side by side with the same program run
-//! directly. What each scenario claims stands in its Python file; here is the list of them, and what is run around them.
+//! Real clients, pinned: the SDKs of OpenAI (Python and JavaScript) and Anthropic, AutoGen 0.7 and classic, through the real binary and side
+//! by side with the same program run directly. What each scenario claims stands in its own file; here is the list of them, and what is
+//! run around them.
 
+mod installed;
 mod stage;
 
-use stage::{Play, model_with, python, run, said, scenarios_of};
+use installed::Client;
+use stage::{Play, model_with, run, said};
 
 /// One test a scenario, named as it is.
 macro_rules! scenarios {
@@ -13,7 +16,7 @@ macro_rules! scenarios {
             $(
                 #[tokio::test]
                 async fn $name() {
-                    crate::stage::Play::of(crate::stage::Client::$client, stringify!($file), stringify!($name)).holds().await;
+                    crate::stage::Play::of(crate::installed::Client::$client, stringify!($file), stringify!($name)).holds().await;
                 }
             )+
         }
@@ -46,23 +49,33 @@ scenarios! { autogen_rescued with Current:
     a_stall_is_told_by_pillions_own_clock, a_cut_stream_is_never_the_answer,
 }
 
+scenarios! { autogen_classic with AutogenClassic:
+    two_agents, two_agents_streamed, tools, group_chat, group_chat_on_its_own, group_chat_streamed, group_chat_with_tools, nested_chat, asynchronous, second_of_the_list, errors_by_status, survives_failures, survives_failures_streamed, a_stall_is_told_before_its_own_limit, a_cut_stream_is_never_the_answer,
+}
+
+scenarios! { openai_js with Node:
+    whole, reply_headers, streamed, framed_oddly, tools, tools_streamed, named_and_limited, many_at_once, errors_by_status, errors_by_status_streamed, errors_of_any_shape, error_event_mid_stream, survives_failures, retries_do_not_multiply, aborted, stalls_are_answered_before_the_agents_own_limit, a_stall_in_mid_stream_is_told_by_pillions_idle_clock, a_cut_stream_is_never_a_short_answer, a_cut_before_the_first_byte_is_tried_again_or_told, half_a_body_is_no_answer,
+}
+
 #[test]
 fn every_scenario_is_played() {
-    for (file, names) in [
-        ("openai_sdk", openai_sdk::NAMES),
-        ("anthropic_sdk", anthropic_sdk::NAMES),
-        ("autogen_agents", autogen_agents::NAMES),
-        ("autogen_anthropic", autogen_anthropic::NAMES),
-        ("autogen_rescued", autogen_rescued::NAMES),
+    for (client, file, names) in [
+        (Client::Current, "openai_sdk", openai_sdk::NAMES),
+        (Client::Current, "anthropic_sdk", anthropic_sdk::NAMES),
+        (Client::Current, "autogen_agents", autogen_agents::NAMES),
+        (Client::AutogenAnthropic, "autogen_anthropic", autogen_anthropic::NAMES),
+        (Client::Current, "autogen_rescued", autogen_rescued::NAMES),
+        (Client::AutogenClassic, "autogen_classic", autogen_classic::NAMES),
+        (Client::Node, "openai_js", openai_js::NAMES),
     ] {
-        assert_eq!(scenarios_of(file), names, "{file}.py");
+        assert_eq!(client.scenarios_of(file), names, "{file}");
     }
 }
 
 /// A comparison that finds nothing to differ must be one that could have: here the two models are not alike.
 #[tokio::test]
 async fn a_difference_between_the_sides_is_noticed() {
-    let play = Play { seeds: [1, 2], ..Play::of(stage::Client::Current, "openai_sdk", "whole") };
+    let play = Play { seeds: [1, 2], ..Play::of(Client::Current, "openai_sdk", "whole") };
     let told = play.fails().await;
     assert!(told.contains("the outcome: the same on both sides") && told.contains("+++ through"), "{told}");
 }
@@ -70,7 +83,7 @@ async fn a_difference_between_the_sides_is_noticed() {
 /// Nor does a comparison of direct with direct pass for one with Pillion in between.
 #[tokio::test]
 async fn a_proxy_that_is_not_there_is_noticed() {
-    let play = Play { carried: false, ..Play::of(stage::Client::Current, "openai_sdk", "tools") };
+    let play = Play { carried: false, ..Play::of(Client::Current, "openai_sdk", "tools") };
     let told = play.fails().await;
     assert!(told.contains("via says whether a proxy was in between"), "{told}");
 }
@@ -98,7 +111,7 @@ const FAULTS_AND_ANSWERS: &str = r"
 /// `pillion run -- python program.py`: a program that knows nothing of Pillion.
 #[tokio::test]
 async fn a_program_that_is_run_by_pillion_survives_what_ends_it_alone() {
-    let program = [python(stage::Client::Current), "autogen_program.py".into()];
+    let program = [Client::Current.interpreter(), "autogen_program.py".into()];
     let alone = async |script| {
         let model = model_with(script).await;
         run(&program, &[("OPENAI_BASE_URL", format!("{}/v1", model.url))]).await
@@ -122,7 +135,7 @@ async fn a_program_that_is_run_by_pillion_survives_what_ends_it_alone() {
 async fn a_program_that_is_run_by_pillion_is_told_why_a_model_never_began() {
     let model = model_with("- {stall: {at: head}, times: -1}").await;
     let around = ["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--upstream", &model.url, "--"].map(Into::into);
-    let program = [python(stage::Client::Current), "autogen_program.py".into()];
+    let program = [Client::Current.interpreter(), "autogen_program.py".into()];
     let command: Vec<_> = [stage::PILLION.into()].into_iter().chain(around).chain(program).collect();
     let told = run(&command, &[("PILLION_TIMEOUTS__TOTAL", "1s".into())]).await;
     assert_eq!(told.code, Some(3), "{}", said(&told));
