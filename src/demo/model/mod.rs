@@ -1,9 +1,10 @@
-//! A simulated model server: OpenAI Chat Completions and Anthropic Messages with tools, usage and streams, some plain paths
-//! for carrying tests, and faults to order. It writes its own HTTP/1.1, so that every fault of the wire is exactly the one
-//! that was asked for. It judges what it is sent as a strict server would and does not pretend to understand.
+//! A simulated model server: OpenAI (chat completions, responses, completions, embeddings), Anthropic, Gemini and Ollama with tools,
+//! usage, streams and lists of models, some plain paths for carrying tests, and faults to order. It writes its own HTTP/1.1, so that
+//! every fault of the wire is exactly the one that was asked for. It judges what it is sent as a strict server would and does not
+//! pretend to understand.
 //!
 //! ```text
-//! connection ── http (head, body) ── Playing (which step) ── answer ─┬─ ask ─ mind ─ openai | anthropic
+//! connection ── http (head, body) ── Playing (which step) ── answer ─┬─ ask ─ mind ─ speech (one file a dialect)
 //!                                                                    └─ plain (/echo, /bytes/N, /sink, /files)
 //!            └─ plan (step + answer → acts) ── act (acts → socket, watching for the hang-up)
 //! ```
@@ -20,18 +21,17 @@ use super::script::Script;
 
 mod act;
 mod answer;
-mod anthropic;
 mod ask;
 mod connection;
 mod control;
 mod errors;
 mod http;
 mod mind;
-mod openai;
 mod plain;
 mod plan;
 mod schema;
 mod seen;
+mod speech;
 mod state;
 mod tempo;
 mod text;

@@ -5,8 +5,9 @@
 use std::{ops::Range, time::Duration};
 
 use super::{
-    answer::{Answer, Body, Event, Request, Speech},
+    answer::{Answer, Body, Event, Request},
     errors,
+    speech::{Speech, gemini},
     tempo::Tempo,
 };
 use crate::demo::script::{Chunked, Cut, CutAt, How, StallAt, Step, Wait};
@@ -64,7 +65,8 @@ pub(super) fn plan(request: &Request<'_>, answer: Answer) -> Vec<Act> {
     acts.push(Act::Pause(if matches!(answer.body, Body::Events(_)) { tempo.before_head() } else { tempo.in_all() }));
     let Answer { status, headers, body, talk } = answer;
     let bodyless = request.head.method == "HEAD" || matches!(status, 204 | 304);
-    let body = with_error(body, step, talk.map(|talk| talk.speech));
+    let speech = talk.map(|talk| talk.speech);
+    let body = with_error(body, step, speech);
     let framing = framing(&body, step, bodyless);
     let head = head((status, &headers), framing, request);
     if let Some(how) = cut_at(CutAt::Head) {
@@ -72,7 +74,8 @@ pub(super) fn plan(request: &Request<'_>, answer: Answer) -> Vec<Act> {
         return acts;
     }
     acts.push(Act::Send(head));
-    let mut writing = Writing { acts, step, framing, tempo };
+    let sign = speech.map_or(Speech::Chunks.sign_of_life(), Speech::sign_of_life);
+    let mut writing = Writing { acts, step, framing, tempo, sign };
     match body {
         _ if bodyless => writing.end(None),
         Body::Pattern { length, .. } => writing.pattern(length),
@@ -87,7 +90,8 @@ fn with_error(body: Body, step: &Step, speech: Option<Speech>) -> Body {
     match (body, &step.error_event, speech) {
         (Body::Events(mut events), Some(error), Some(speech)) => {
             events.truncate(error.after);
-            events.push(errors::event(speech, error));
+            events.push(errors::event(speech, error, events.is_empty()));
+            events.extend((speech == Speech::GeminiArray).then(gemini::end_of_array));
             Body::Events(events)
         }
         (body, ..) => body,
@@ -148,6 +152,8 @@ struct Writing<'a> {
     step: &'a Step,
     framing: Framing,
     tempo: Tempo,
+    /// What a heartbeat is made of.
+    sign: Option<Bytes>,
 }
 
 impl Writing<'_> {
@@ -214,9 +220,8 @@ impl Writing<'_> {
             StallAt::Connect | StallAt::Head => false,
         };
         if here {
-            let comment = Bytes::from_static(b": keep-alive\n\n");
-            let sign = if self.framing == Framing::Chunks { chunk(comment.len(), &comment, true) } else { comment };
-            self.acts.push(Act::Stall(stall.wait, stall.heartbeat.map(|pause| (pause, sign))));
+            let sign = self.sign.clone().map(|sign| if self.framing == Framing::Chunks { chunk(sign.len(), &sign, true) } else { sign });
+            self.acts.push(Act::Stall(stall.wait, stall.heartbeat.zip(sign)));
         }
     }
 

@@ -12,6 +12,7 @@ use tokio::{
 use super::{Model, ModelOptions, Seen};
 use crate::demo::script::Script;
 
+mod dialects;
 mod faults;
 mod recording;
 mod shapes;
