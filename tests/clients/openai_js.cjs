@@ -73,7 +73,8 @@ alike(async function streamed(side) {
 alike(async function framed_oddly(side) {
   const one = client(side);
   const got = [];
-  for (const step of [{ slow: { byte_by_byte: "50us" } }, { chunked: "close" }, { big: { bytes: 300_000, events: 60 } }, { close_after: true }]) {
+  const slowly = { text: "Böxe 🥊, byte by byte.", slow: { byte_by_byte: "50us" } };
+  for (const step of [slowly, { chunked: "close" }, { big: { bytes: 300_000, events: 60 } }, { close_after: true }]) {
     await side.model.script(step, step);
     got.push(await chunks(chat(one, { stream: true })), await chat(one));
   }
@@ -224,13 +225,13 @@ apart(async function stalls_are_answered_before_the_agents_own_limit(direct, thr
     for (const side of [direct, through]) {
       const mark = (await side.since()).length;
       await side.model.script({ stall: { at }, times: -1 });
-      const limits = { timeout: 2000, maxRetries: side === through ? 2 : 0, signal: AbortSignal.timeout(4000) };
+      const limits = side === direct ? { timeout: 500, maxRetries: 0, signal: AbortSignal.timeout(2000) } : { timeout: 2000, maxRetries: 2 };
       const read = await tried(() => chunks(chat(client(side), { stream: true }, limits)));
       const thrown = read.ending ?? read;
       if (side === direct) {
         // Its timer stops at the head: a stream that has one and no token hangs until its user's own patience ends.
         expect(at === "first_token" || thrown.raised === "APIConnectionTimeoutError", "directly it is a bare timeout, or none", thrown);
-        expect(at === "head" || (await direct.model.ended()).lasted_ms > 3000, "directly nobody hears of a stall behind the head", await direct.model.ended());
+        expect(at === "head" || (await direct.model.ended()).lasted_ms > 1500, "directly nobody hears of a stall behind the head", await direct.model.ended());
         continue;
       }
       expect(thrown.raised === "InternalServerError" && thrown.status === 504 && thrown.code === "timeout_agent", "it is a 504", thrown);
@@ -245,15 +246,15 @@ apart(async function stalls_are_answered_before_the_agents_own_limit(direct, thr
 apart(async function a_stall_in_mid_stream_is_told_by_pillions_idle_clock(direct, through) {
   for (const side of [direct, through]) {
     await side.model.script({ stall: { at: "mid", after: 4 } });
-    const read = await tried(() => chunks(chat(client(side), { stream: true }, { timeout: 1000, signal: AbortSignal.timeout(4000) })));
+    const read = await tried(() => chunks(chat(client(side), { stream: true }, { timeout: 500, signal: AbortSignal.timeout(2500) })));
     expect(read.chunks.length === 4, `${side.name}: what came is given on`, read);
     const { lasted_ms: lasted } = await side.model.ended();
     if (side === direct) {
-      expect(lasted > 3000, "directly only its user's own patience ends it", lasted);
+      expect(lasted > 2000, "directly only its user's own patience ends it", lasted);
       continue;
     }
     expect(read.ending.raised === "APIError" && read.ending.text.includes("in the middle of this stream"), "it says where and why", read.ending);
-    expect(lasted < 3000, "it ends by Pillion's clock", lasted);
+    expect(lasted < 2500, "it ends by Pillion's clock", lasted);
   }
 });
 
