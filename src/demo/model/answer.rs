@@ -8,10 +8,11 @@ use super::{
     ask::Ask,
     errors::{self, Fault},
     http::Head,
-    plain,
+    limits, plain,
     seen::Seen,
     speech::{Provider, Speech, anthropic, chat, completions, embeddings, gemini, lists, ollama, responses},
     state::State,
+    window,
 };
 use crate::demo::script::Step;
 
@@ -30,6 +31,8 @@ pub(super) struct Answer {
     pub(super) body: Body,
     /// Set if a model is talking: its words come at its pace, in its dialect.
     pub(super) talk: Option<Talk>,
+    /// The tokens it costs, if it is one that limits count.
+    pub(super) cost: Option<usize>,
 }
 
 /// What follows the head.
@@ -69,14 +72,14 @@ impl Answer {
 
     /// Any body, whole.
     pub(super) fn whole(status: u16, content_type: &str, body: Bytes) -> Self {
-        Self { status, headers: vec![("content-type".to_owned(), content_type.to_owned())], body: Body::Whole(body), talk: None }
+        Self { status, headers: vec![("content-type".to_owned(), content_type.to_owned())], body: Body::Whole(body), talk: None, cost: None }
     }
 
     /// A stream of events.
     pub(super) fn stream(content_type: &str, events: Vec<Event>) -> Self {
         let headers = [("content-type", content_type), ("cache-control", "no-cache")];
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        Self { status: 200, headers, body: Body::Events(events), talk: None }
+        Self { status: 200, headers, body: Body::Events(events), talk: None, cost: None }
     }
 
     /// One more header.
@@ -85,9 +88,14 @@ impl Answer {
         self
     }
 
-    /// At a model's pace.
-    pub(super) fn talking(mut self, speech: Speech, tokens: usize, seed: u64) -> Self {
-        self.talk = Some(Talk { speech, tokens, seed });
+    /// At a model's pace, for so many tokens of a prompt and of an answer.
+    pub(super) fn talking(self, speech: Speech, (prompt, tokens): (usize, usize), seed: u64) -> Self {
+        Self { talk: Some(Talk { speech, tokens, seed }), ..self.costing(prompt + tokens) }
+    }
+
+    /// Counted against limits.
+    pub(super) fn costing(mut self, tokens: usize) -> Self {
+        self.cost = Some(tokens);
         self
     }
 }
@@ -130,7 +138,7 @@ pub(super) fn answer(request: &Request<'_>) -> Answer {
     let step = request.step;
     let mut answer = match step.status {
         Some(status) if status >= 400 && step.body.is_none() => errors::of_status(request.provider(), status),
-        _ => by_path(request),
+        _ => limits::within(request, by_path(request)),
     };
     if let Some(status) = step.status {
         answer.status = status;
@@ -212,6 +220,7 @@ fn asked(request: &Request<'_>, read: impl FnOnce(&Value) -> Result<Ask, Fault>,
             return reply(request, &Ask::default());
         }
         let asked = serde_json::from_slice::<Value>(&request.seen.body).map_err(|_| Fault::no_json()).and_then(|body| read(&body));
+        let asked = asked.and_then(|ask| window::fit(request, ask));
         match asked {
             Ok(ask) => reply(request, &ask),
             Err(fault) => errors::of_fault(request.provider(), &fault),

@@ -28,6 +28,16 @@ impl Fault {
     }
 }
 
+/// A limit was reached, in these words and of this type.
+pub(super) fn of_limit(provider: Provider, kind: &str, message: &str) -> Answer {
+    match provider {
+        Provider::OpenAi => Answer::json(429, &openai_body(message, kind, None, Some("rate_limit_exceeded"))),
+        Provider::Anthropic => Answer::json(429, &anthropic_body("rate_limit_error", message)),
+        Provider::Google => Answer::json(429, &google_body(429, message)),
+        Provider::Ollama => Answer::json(503, &json!({"error": message})),
+    }
+}
+
 /// The usual error of a status.
 pub(super) fn of_status(provider: Provider, status: u16) -> Answer {
     let body = match provider {

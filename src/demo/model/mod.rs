@@ -24,8 +24,10 @@ mod answer;
 mod ask;
 mod connection;
 mod control;
+mod encode;
 mod errors;
 mod http;
+mod limits;
 mod mind;
 mod plain;
 mod plan;
@@ -35,6 +37,7 @@ mod speech;
 mod state;
 mod tempo;
 mod text;
+mod window;
 
 pub use plain::pattern;
 pub use seen::{End, Hangup, Seen};

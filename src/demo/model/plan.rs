@@ -6,7 +6,7 @@ use std::{ops::Range, time::Duration};
 
 use super::{
     answer::{Answer, Body, Event, Request},
-    errors,
+    encode, errors,
     speech::{Speech, gemini},
     tempo::Tempo,
 };
@@ -63,10 +63,10 @@ pub(super) fn plan(request: &Request<'_>, answer: Answer) -> Vec<Act> {
     }
     let tempo = Tempo::of(request, answer.talk);
     acts.push(Act::Pause(if matches!(answer.body, Body::Events(_)) { tempo.before_head() } else { tempo.in_all() }));
-    let Answer { status, headers, body, talk } = answer;
+    let Answer { status, headers, body, talk, .. } = answer;
     let bodyless = request.head.method == "HEAD" || matches!(status, 204 | 304);
     let speech = talk.map(|talk| talk.speech);
-    let body = with_error(body, step, speech);
+    let (headers, body) = encode::body(request, headers, with_error(body, step, speech));
     let framing = framing(&body, step, bodyless);
     let head = head((status, &headers), framing, request);
     if let Some(how) = cut_at(CutAt::Head) {
@@ -74,7 +74,9 @@ pub(super) fn plan(request: &Request<'_>, answer: Answer) -> Vec<Act> {
         return acts;
     }
     acts.push(Act::Send(head));
-    let sign = speech.map_or(Speech::Chunks.sign_of_life(), Speech::sign_of_life);
+    // Between compressed bytes nothing means nothing.
+    let encoded = headers.iter().any(|(name, _)| name == "content-encoding");
+    let sign = speech.map_or(Speech::Chunks.sign_of_life(), Speech::sign_of_life).filter(|_| !encoded);
     let mut writing = Writing { acts, step, framing, tempo, sign };
     match body {
         _ if bodyless => writing.end(None),

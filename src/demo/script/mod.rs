@@ -17,6 +17,15 @@
 //!     cut: {at: mid, after: 4, how: rst}
 //! ```
 //!
+//! # What holds for all requests
+//!
+//! Beside `steps` and `rules` stand
+//!
+//! | key | means |
+//! |---|---|
+//! | `rate_limit: {requests: 10, tokens: 10000, per: 1m}` | what there is in that time (1m), filling evenly: real headers on every answer, and past it a 429 in the provider's own words |
+//! | `context`, `encode` | as in a step, for every step that does not say otherwise |
+//!
 //! # Which request
 //!
 //! | key | means |
@@ -39,12 +48,14 @@
 //! | `usage: {prompt_tokens: 7}` | merged into the usage; `usage: none` leaves it out |
 //! | `finish_reason: length` | instead of the usual one; `none` leaves it out |
 //! | `no_done: true` | a stream without `[DONE]` or `message_stop` |
+//! | `context: 8192` | the model's window in tokens: a longer prompt is refused in the provider's own words (Ollama, which never refuses, reads the end of it) |
 //! | `big: {bytes: 10000000, events: 100}` | that much text, in that many events if it is streamed |
 //!
 //! # How it is sent
 //!
 //! | key | means |
 //! |---|---|
+//! | `encode: gzip`, `accepted` | gzip, always or if the request accepts it; a stream is flushed after every event |
 //! | `slow: {first_token: 2s, tokens_per_second: 5, byte_by_byte: 1ms}` | another pace; every byte of the reply in a write of its own |
 //! | `chunked: true`, `false`, `close` | in chunks; with a `content-length`; as HTTP/1.0 would, up to the end of the connection |
 //! | `close_after: true` | the connection is closed after the answer, which did not say so: a pooled connection goes stale |
@@ -66,7 +77,10 @@
 //!
 //! In `garbage`, `before`, `reason` and header values a character up to U+00FF is sent as that one byte.
 
-use std::{num::NonZeroU64, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    time::Duration,
+};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -86,6 +100,45 @@ pub struct Script {
     pub steps: Vec<Step>,
     /// Asked first, in order; they stay.
     pub rules: Vec<Rule>,
+    /// What holds for all requests.
+    pub standing: Standing,
+}
+
+/// What holds for all requests, under whatever their steps say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Standing {
+    /// How many requests and tokens there are.
+    pub rate_limit: Option<RateLimit>,
+    /// The window of every model, in tokens.
+    pub context: Option<usize>,
+    /// How bodies are encoded.
+    pub encode: Option<Encode>,
+}
+
+/// A limit that counts: full at first, and filling evenly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// Requests in that time.
+    #[serde(default)]
+    pub requests: Option<NonZeroU32>,
+    /// Tokens of prompts and answers in that time.
+    #[serde(default)]
+    pub tokens: Option<NonZeroU32>,
+    /// The time.
+    #[serde(default = "values::minute", deserialize_with = "values::period")]
+    pub per: Duration,
+}
+
+/// How a body is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encode {
+    /// With gzip, whatever the request says.
+    Gzip,
+    /// With gzip if the request accepts it.
+    Accepted,
 }
 
 impl Script {
@@ -96,7 +149,7 @@ impl Script {
 
     /// A script of one step after the other, for tests.
     pub fn of(steps: impl IntoIterator<Item = Step>) -> Self {
-        Self { steps: steps.into_iter().collect(), rules: Vec::new() }
+        Self { steps: steps.into_iter().collect(), ..Self::default() }
     }
 }
 
@@ -151,6 +204,10 @@ pub struct Step {
     pub finish_reason: Option<String>,
     /// No terminator at the end of a stream.
     pub no_done: bool,
+    /// The window of the model, in tokens.
+    pub context: Option<usize>,
+    /// How the body is encoded.
+    pub encode: Option<Encode>,
     /// How much text.
     pub big: Option<Big>,
     /// Another pace.

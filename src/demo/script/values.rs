@@ -175,6 +175,19 @@ pub(super) fn byte_pause<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Du
     }
 }
 
+/// What `per` is where it is not said.
+pub(super) const fn minute() -> Duration {
+    Duration::from_mins(1)
+}
+
+/// A duration that is not zero.
+pub(super) fn period<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    match read_duration(&Value::deserialize(from)?)? {
+        Duration::ZERO => Err(D::Error::custom("`per` is a duration above 0s")),
+        period => Ok(period),
+    }
+}
+
 fn read_duration<E: Error>(value: &Value) -> Result<Duration, E> {
     let read = match value {
         Value::String(text) => humantime::parse_duration(text).ok(),

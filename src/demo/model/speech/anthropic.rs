@@ -28,7 +28,7 @@ pub(in crate::demo::model) fn answer(request: &Request<'_>, ask: &Ask) -> Answer
         Answer::json(200, &message)
     };
     let reply = reply.with("request-id", said.id.replace("msg_", "req_"));
-    reply.talking(Speech::Anthropic, said.output_tokens, seed(request, ask))
+    reply.talking(Speech::Anthropic, (ask.prompt_tokens, said.output_tokens), seed(request, ask))
 }
 
 /// How many tokens a message would have.

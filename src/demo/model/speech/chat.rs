@@ -28,7 +28,7 @@ pub(in crate::demo::model) fn answer(request: &Request<'_>, ask: &Ask) -> Answer
         .with("x-request-id", request_id)
         .with("openai-processing-ms", (said.output_tokens + 120).to_string())
         .with("openai-version", "2020-10-01");
-    reply.talking(Speech::Chunks, said.output_tokens, seed(request, ask))
+    reply.talking(Speech::Chunks, (ask.prompt_tokens, said.output_tokens), seed(request, ask))
 }
 
 fn whole(said: &Said, ask: &Ask, step: &Step) -> Value {

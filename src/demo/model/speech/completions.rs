@@ -30,7 +30,7 @@ pub(in crate::demo::model) fn answer(request: &Request<'_>, ask: &Ask) -> Answer
         Answer::json(200, &body)
     };
     let reply = reply.with("x-request-id", said.id.replace("cmpl-", "req_")).with("openai-version", "2020-10-01");
-    reply.talking(Speech::Chunks, said.output_tokens, seed(request, ask))
+    reply.talking(Speech::Chunks, (ask.prompt_tokens, said.output_tokens), seed(request, ask))
 }
 
 fn object(said: &Said, ask: &Ask, choices: &Value) -> Value {

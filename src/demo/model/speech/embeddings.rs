@@ -39,7 +39,7 @@ pub(in crate::demo::model) fn openai(request: &Request<'_>) -> Answer {
     if let Some(usage) = merged(json!({"prompt_tokens": count, "total_tokens": count}), request.step) {
         body["usage"] = usage;
     }
-    Answer::json(200, &body).with("openai-processing-ms", "21").with("openai-version", "2020-10-01")
+    Answer::json(200, &body).with("openai-processing-ms", "21").with("openai-version", "2020-10-01").costing(count)
 }
 
 /// `/api/embed`, of one text or several.
@@ -73,7 +73,7 @@ pub(in crate::demo::model) fn gemini(request: &Request<'_>, batch: bool) -> Answ
     } else {
         json!({"embedding": embedding(&asked)})
     };
-    Answer::json(200, &body)
+    Answer::json(200, &body).costing(tokens(&asked.to_string()))
 }
 
 /// The texts to be embedded: one, several, or tokens, which are taken for the text of their numbers.

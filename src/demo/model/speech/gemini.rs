@@ -33,7 +33,7 @@ pub(in crate::demo::model) fn answer(request: &Request<'_>, ask: &Ask, sse: bool
     } else {
         Answer::json(200, &reply((&parts(&said), finish(&said, step)), (&said, ask), usage(&said, ask, step)))
     };
-    reply.with("server-timing", "gfet4t7; dur=120").talking(speech, said.output_tokens, seed(request, ask))
+    reply.with("server-timing", "gfet4t7; dur=120").talking(speech, (ask.prompt_tokens, said.output_tokens), seed(request, ask))
 }
 
 /// How many tokens contents would have.

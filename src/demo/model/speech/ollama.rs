@@ -51,7 +51,7 @@ pub(in crate::demo::model) fn answer(request: &Request<'_>, ask: &Ask, kind: Kin
         extend(&mut whole, last);
         Answer::json(200, &whole)
     };
-    reply.talking(Speech::Ollama, said.output_tokens, seed(request, ask))
+    reply.talking(Speech::Ollama, (ask.prompt_tokens, said.output_tokens), seed(request, ask))
 }
 
 /// What a model says that was asked nothing: that it is there.

@@ -28,7 +28,7 @@ pub(in crate::demo::model) fn answer(request: &Request<'_>, ask: &Ask) -> Answer
         Answer::json(200, &response(end))
     };
     let reply = reply.with("x-request-id", said.id.replace("resp_", "req_")).with("openai-processing-ms", (said.output_tokens + 120).to_string());
-    reply.with("openai-version", "2020-10-01").talking(Speech::Responses, said.output_tokens, seed(request, ask))
+    reply.with("openai-version", "2020-10-01").talking(Speech::Responses, (ask.prompt_tokens, said.output_tokens), seed(request, ask))
 }
 
 /// How far a response is.
@@ -48,7 +48,7 @@ impl Status {
 fn status(said: &Said, step: &Step, items: &[Value]) -> Status {
     let reason = match (step.finish_reason.as_deref(), said.ending) {
         (Some("length"), _) | (None, Ending::Length) => Some("max_output_tokens"),
-        (Some("none" | "stop" | "completed"), _) | (None, _) => None,
+        (Some("none" | "stop" | "completed") | None, _) => None,
         (Some(word), _) => Some(word),
     };
     let incomplete = reason.map_or(Value::Null, |reason| json!({ "reason": reason }));
@@ -181,7 +181,7 @@ impl Events {
     fn push(&mut self, name: &str, mut data: Value) {
         data["type"] = json!(name);
         data["sequence_number"] = json!(self.0.len());
-        let content = name.ends_with(".delta") || (name == "response.output_item.added" && data["item"]["type"] == "function_call");
+        let content = name.rsplit('.').next() == Some("delta") || (name == "response.output_item.added" && data["item"]["type"] == "function_call");
         self.0.push(Event::new(Some(name), &data, content));
     }
 }

@@ -14,6 +14,7 @@ use crate::demo::script::Script;
 
 mod dialects;
 mod faults;
+mod limits;
 mod recording;
 mod shapes;
 
