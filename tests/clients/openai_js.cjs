@@ -133,6 +133,44 @@ alike(async function many_at_once(side) {
   return answers;
 });
 
+// The Responses API: whole, with a tool called and answered.
+alike(async function responses(side) {
+  const one = client(side);
+  await side.model.script({ text: "Hello." }, { tools: CALLS, text: "I will look." }, { text: "Both sunny." });
+  const asked = { model: "gpt-4o-mini", instructions: "You are a planner.", tools: [{ type: "function", name: "get_weather", parameters: PARAMETERS, strict: false }] };
+  const first = await one.responses.create({ ...asked, input: "Weather? Ünïcödé ⛵" });
+  const second = await one.responses.create({ ...asked, input: "Weather?" });
+  const calls = second.output.filter((item) => item.type === "function_call");
+  expect(first.output_text === "Hello." && calls.map((call) => call.arguments).join(" ") === '{"city":"Paris"} {"city": "Ro', "arguments are as they were", second);
+  const results = calls.map((call) => ({ type: "function_call_output", call_id: call.call_id, output: "sunny" }));
+  const third = await one.responses.create({ ...asked, input: [{ role: "user", content: "Weather?" }, ...calls, ...results] });
+  expect(third.output_text === "Both sunny.", "the results go back", third);
+  return [first, second, third];
+});
+
+// Every event of them, by hand and gathered by the SDK.
+alike(async function responses_streamed(side) {
+  const one = client(side);
+  const asked = { model: "gpt-4o-mini", input: "How?" };
+  await side.model.script({}, { thinking: "Hm.", text: "Yes." }, { tools: CALLS }, { text: "Done." });
+  const read = [];
+  for (let times = 0; times < 3; times += 1) read.push(await chunks(one.responses.create({ ...asked, stream: true })));
+  expect(read.every((each) => each.ending === "ended" && each.chunks.at(-1).type === "response.completed"), "every stream is read to its end", read);
+  const final = await one.responses.stream(asked).finalResponse();
+  expect(final.output_text === "Done.", "the SDK gathers it", final);
+  return [...read, final];
+});
+
+// The old completions, and embeddings both as base64, which the SDK asks for by itself, and as numbers.
+alike(async function completed_and_embedded(side) {
+  const one = client(side);
+  const completed = await one.completions.create({ model: "gpt-3.5-turbo-instruct", prompt: "Once", max_tokens: 20 });
+  const embedded = [];
+  for (const more of [{}, { encoding_format: "float" }]) embedded.push(await one.embeddings.create({ model: "text-embedding-3-small", input: ["a", "b"], ...more }));
+  expect(completed.choices[0].text && embedded[0].data.length === 2 && embedded[0].data[0].embedding.length > 2, "both are answered", [completed, embedded]);
+  return [completed, ...embedded];
+});
+
 apart(async function errors_by_status(direct, through) {
   await byStatus(direct, through, [400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504, 529], (side) => chat(client(side)));
 });
