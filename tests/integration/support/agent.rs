@@ -205,6 +205,15 @@ impl Agent {
         self.closed.unwrap_or(End::Open)
     }
 
+    /// The same, however long it takes.
+    pub(crate) async fn closed_whenever(&mut self) -> End {
+        loop {
+            if let end @ (End::Fin | End::Rst) = self.closed().await {
+                return end;
+            }
+        }
+    }
+
     /// Sends a FIN and goes on reading.
     pub(crate) async fn finish(&mut self) {
         self.stream.shutdown().await.unwrap();
