@@ -8,6 +8,7 @@ mod support;
 mod architecture;
 mod carry;
 mod connections;
+mod crowds;
 mod deadlines;
 mod framing;
 mod hangups;

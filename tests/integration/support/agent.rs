@@ -211,6 +211,15 @@ impl Agent {
         &mut self.stream
     }
 
+    /// The same, however long it takes.
+    pub(crate) async fn closed_whenever(&mut self) -> End {
+        loop {
+            if let end @ (End::Fin | End::Rst) = self.closed().await {
+                return end;
+            }
+        }
+    }
+
     /// Sends a FIN and goes on reading.
     pub(crate) async fn finish(&mut self) {
         self.stream.shutdown().await.unwrap();
