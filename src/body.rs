@@ -120,6 +120,12 @@ pub async fn read_up_to(body: &mut Incoming, limit: u64, reservation: &mut Reser
     Ok(Held::Whole(first.unwrap_or_else(|| gathered.freeze())))
 }
 
+/// Whether a body broke off because the other side has reset its HTTP/2 stream, which is how it hangs up.
+pub fn is_reset(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| cause.is_remote() && cause.is_reset())
+}
+
 /// A body on its way up.
 #[derive(Debug)]
 pub enum Outgoing {
@@ -219,6 +225,7 @@ pub struct UploadProgress {
     bytes: AtomicU64,
     done: AtomicBool,
     too_large: AtomicBool,
+    reset: AtomicBool,
     last: Mutex<Instant>,
 }
 
@@ -229,6 +236,7 @@ impl Upload {
             bytes: AtomicU64::new(0),
             done: AtomicBool::new(false),
             too_large: AtomicBool::new(false),
+            reset: AtomicBool::new(false),
             last: Mutex::new(Instant::now()),
         });
         (Self { prefix, body, limit, progress: Arc::clone(&progress) }, progress)
@@ -241,7 +249,10 @@ impl Upload {
         }
         match std::task::ready!(Pin::new(&mut self.body).poll_frame(cx)) {
             Some(Ok(frame)) => Poll::Ready(Some(self.pass(frame))),
-            Some(Err(broken)) => Poll::Ready(Some(Err(UploadError::Broken(broken)))),
+            Some(Err(broken)) => {
+                self.progress.reset.store(is_reset(&broken), Ordering::Release);
+                Poll::Ready(Some(Err(UploadError::Broken(broken))))
+            }
             None => {
                 self.progress.done();
                 Poll::Ready(None)
@@ -294,6 +305,11 @@ impl UploadProgress {
     /// Whether it was ended for being over the limit.
     pub fn is_too_large(&self) -> bool {
         self.too_large.load(Ordering::Acquire)
+    }
+
+    /// Whether the agent has taken the request back in the middle of it: by a reset of its stream.
+    pub fn is_reset(&self) -> bool {
+        self.reset.load(Ordering::Acquire)
     }
 
     /// When the last bytes were passed on, or the end.

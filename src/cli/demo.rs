@@ -51,7 +51,7 @@ pub(super) async fn run(duration: Option<Duration>, seed: u64) -> anyhow::Result
     let server = run::start(configured(&model)?, &[])?;
     let mut out = std::io::stdout();
     writeln!(out, "Simulated agents talk to a simulated model ({}) through Pillion.", model.url())?;
-    writeln!(out, "  agents connect to  http://{}\n  metrics            http://{}/metrics\n", server.traffic(), server.admin())?;
+    writeln!(out, "  agents connect to  {}\n  metrics            {}/metrics\n", server.url(), server.admin().url(false))?;
 
     let (events, story) = mpsc::channel(EVENTS);
     let printer = Printer::new(std::io::stdout(), std::io::stdout().is_terminal());
@@ -67,7 +67,8 @@ pub(super) async fn run(duration: Option<Duration>, seed: u64) -> anyhow::Result
             _ = signals.stop() => {}
         }
     };
-    let ((), summary) = tokio::join!(agents::run(server.traffic(), seed, events, told_to_end), follow(story, printer));
+    let traffic = server.traffic().tcp().context("the demo listens on TCP")?;
+    let ((), summary) = tokio::join!(agents::run(traffic, seed, events, told_to_end), follow(story, printer));
     summary?;
     let telemetry = server.telemetry();
     let code = run::stop(server, &mut signals).await;

@@ -127,7 +127,7 @@ impl Proxy {
 
     /// What no request may do, wherever it goes.
     fn check(&self, head: &request::Parts) -> Result<(), Refusal> {
-        if self.config.server.listen.ip().is_loopback() {
+        if self.config.server.listen.is_loopback() {
             check_origin(&self.config.server.hosts, &head.uri, head.version, &head.headers).map_err(origin::refusal)?;
         }
         if rewrite::has_passed(&head.headers, &self.mark) {

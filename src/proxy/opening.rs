@@ -1,17 +1,18 @@
 //! Between an attempt's head and the agent: what must be known before the head goes on. A stream is held until its first content,
 //! a failed reply's body is looked at, so that what fails before the first token can still be tried again or end in a clean status.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, header, response};
+use http::{HeaderMap, Version, header, response};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
     telemetry::names::{Clock, Reason},
-    upstream::{Attempted, Deadlines, Line},
+    upstream::{Attempted, Deadlines, Use},
     wire::{Dialect, Progress, Reading, ReplyError},
 };
 
@@ -35,8 +36,8 @@ pub struct Answer {
     pub ended: Option<End>,
     /// The observer, where the dialect is known.
     pub reading: Option<Reading>,
-    /// The connection.
-    pub line: Arc<Line>,
+    /// Its place on the connection.
+    pub line: Use,
 }
 
 /// How a body ended.
@@ -135,6 +136,7 @@ impl Answer {
                 Err(frame) => self.trailers = frame.into_trailers().ok().map(Box::new),
             },
             Some(Err(_)) => self.ended = Some(End::Broken),
+            None if self.is_cut_short() => self.ended = Some(End::Broken),
             None => {
                 self.ended = Some(End::Clean);
                 self.line.end();
@@ -142,6 +144,11 @@ impl Answer {
             }
         }
         self.reading.as_ref().map(Reading::progress).unwrap_or_default()
+    }
+
+    /// Whether a body that gives no more has not ended: hyper takes an HTTP/2 stream reset with `NO_ERROR` for one that has, also in its middle.
+    pub fn is_cut_short(&self) -> bool {
+        self.head.version == Version::HTTP_2 && !self.body.is_end_stream()
     }
 
     fn held_bytes(&self) -> usize {

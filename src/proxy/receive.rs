@@ -7,7 +7,7 @@ use http::{Method, header, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use super::{exchange::Exchange, refusal::Refusal, route::Target};
+use super::{exchange::Exchange, peer::Peer, refusal::Refusal, route::Target};
 use crate::{
     body::{self, Held, Ledger, ReadError, Reservation, Upload, UploadProgress},
     config::Policy,
@@ -55,7 +55,7 @@ pub(super) async fn receive(
         target.dialect.is_some() && head.method == Method::POST && stated.map_or_else(|| !announces_trailers(head), |stated| stated <= held_max);
     let read = if hold {
         let reading = body::read_up_to(&mut body, held_max, &mut reservation, policy.timeouts.upload);
-        exchange.wait(reading).await.map_err(|error| broken(&error))?
+        exchange.wait(reading).await.map_err(|error| broken(&error, exchange.peer()))?
     } else {
         Held::Over(Bytes::new())
     };
@@ -87,7 +87,10 @@ pub(super) fn too_large(limit: u64) -> Refusal {
     Refusal::new(Reason::BodyTooLarge, format!("The request's body is larger than {limit} bytes (server.body_limit)"))
 }
 
-fn broken(error: &ReadError) -> Refusal {
+fn broken(error: &ReadError, peer: &Peer) -> Refusal {
+    if matches!(error, ReadError::Broken(error) if body::is_reset(error)) {
+        peer.leave();
+    }
     match error {
         ReadError::Silent(silence) => Refusal::timed_out(Clock::Upload, "no byte of the request's body from the agent", Some(*silence), 0),
         ReadError::Broken(_) => Refusal::new(Reason::Framing, "The request's body broke off, or its framing is not valid HTTP"),

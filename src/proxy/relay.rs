@@ -136,6 +136,7 @@ impl Relay {
         match Pin::new(&mut self.answer.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => self.pass(cx, frame),
             Poll::Ready(Some(Err(_))) => self.break_off(cx, Reason::StreamCut, None),
+            Poll::Ready(None) if self.answer.is_cut_short() => self.break_off(cx, Reason::StreamCut, None),
             Poll::Ready(None) => {
                 self.answer.ended = Some(End::Clean);
                 self.end(cx)

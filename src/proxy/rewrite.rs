@@ -183,10 +183,13 @@ fn reply_headers(from: HeaderMap, protocol: Option<HeaderValue>, downward: &Down
     to
 }
 
+const EXCHANGE: HeaderName = HeaderName::from_static("x-pillion-exchange");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-pillion-attempts");
+
 /// `x-pillion-exchange` and `x-pillion-attempts`.
 pub(super) fn mark_reply(headers: &mut HeaderMap, exchange: HeaderValue, attempts: usize) {
-    headers.append("x-pillion-exchange", exchange);
-    headers.append("x-pillion-attempts", HeaderValue::from(attempts));
+    headers.append(EXCHANGE, exchange);
+    headers.append(ATTEMPTS, HeaderValue::from(attempts));
 }
 
 /// Names listed in `connection`, which belong to this hop (RFC 9110 §7.6.1). Options of the connection itself are no names.

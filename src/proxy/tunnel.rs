@@ -4,7 +4,6 @@
 use std::{
     future::poll_fn,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -25,7 +24,7 @@ use super::{exchange::Exchange, flow::Flow, silence::Silence};
 use crate::{
     config::Timeouts,
     telemetry::names::{Clock, Outcome, Reason},
-    upstream::Line,
+    upstream::Use,
     wire::{GOING_AWAY, GOING_AWAY_MASKED},
 };
 
@@ -71,7 +70,7 @@ pub struct Tunnel {
     agent: OnUpgrade,
     upstream: OnUpgrade,
     exchange: Exchange,
-    line: Arc<Line>,
+    line: Use,
     /// Longest silence once one side has ended.
     half_closed: Duration,
     /// When it must have ended.
@@ -95,7 +94,7 @@ enum Ending {
 
 impl Tunnel {
     /// Takes over when the `101` goes out.
-    pub(super) fn new(switch: Switch, head: &mut response::Parts, line: Arc<Line>, exchange: Exchange, timeouts: &Timeouts) -> Option<Self> {
+    pub(super) fn new(switch: Switch, head: &mut response::Parts, line: Use, exchange: Exchange, timeouts: &Timeouts) -> Option<Self> {
         let upstream = head.extensions.remove::<OnUpgrade>()?;
         let end = timeouts.stream_total.and_then(|total| Some((Instant::now().checked_add(total)?, Clock::Total)));
         Some(Self { agent: switch.agent, upstream, exchange, line, half_closed: timeouts.idle.unwrap_or(HALF_CLOSED), end })
