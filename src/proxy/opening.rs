@@ -80,7 +80,8 @@ impl Answer {
 
     /// Whether this is a stream that can be read, and so held.
     pub fn is_readable_stream(&self) -> bool {
-        self.head.status.is_success() && self.reading.as_ref().is_some_and(|reading| reading.is_stream() && !reading.is_opaque())
+        self.head.status.is_success()
+            && self.reading.as_ref().is_some_and(|reading| reading.is_stream() && !reading.is_opaque() && reading.is_prompt())
     }
 
     /// Reads a failed reply's body, within bounds, for what it tells.
@@ -113,6 +114,8 @@ impl Answer {
                 return Opening::Failed { status: error.as_ref().and_then(|error| error.status).unwrap_or(500), error, event: true };
             }
             match self.ended {
+                // What cannot be read says nothing more.
+                _ if self.reading.as_ref().is_some_and(Reading::is_opaque) => return Opening::Flowing,
                 Some(End::Broken) => return Opening::Broken(Reason::ConnectionReset),
                 Some(End::Clean) => return Opening::Broken(Reason::StreamCut),
                 None if self.held_bytes() > HOLD_MAX => return Opening::Flowing,

@@ -5,6 +5,7 @@ use std::fmt;
 
 mod anthropic;
 mod call;
+mod decoding;
 mod errors;
 mod facts;
 mod failure;
@@ -20,6 +21,7 @@ mod reading;
 mod skim;
 mod sse;
 mod websocket;
+mod zstd;
 
 pub use call::Call;
 pub use errors::{ErrorShape, error_body, error_event};
