@@ -60,7 +60,7 @@ pub(super) fn start(config: Config, warnings: &[String]) -> anyhow::Result<Serve
         tracing::warn!("{warning}");
     }
     let server = Server::start(config, telemetry)?;
-    tracing::info!("agents connect to http://{}, metrics are at http://{}/metrics", server.traffic(), server.admin());
+    tracing::info!("agents connect to {}, metrics are at {}/metrics", server.url(), server.admin().url(false));
     Ok(server)
 }
 

@@ -84,6 +84,7 @@ pub(crate) fn attempt(result: AttemptResult, status: Option<u16>) -> Attempt {
         retry: None,
         reused: false,
         peer: Some(([192, 0, 2, 1], 443).into()),
+        protocol: Some("1.1"),
         connect: Some(connect),
     }
 }

@@ -19,10 +19,12 @@ mod prompt;
 mod reading;
 mod skim;
 mod sse;
+mod websocket;
 
 pub use call::Call;
 pub use errors::{ErrorShape, error_body, error_event};
 pub use reading::{Progress, Reading, Skipped};
+pub use websocket::{Frames, GOING_AWAY, GOING_AWAY_MASKED};
 
 /// An API whose requests and replies Pillion can read. Found by the tail of the path alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -104,7 +104,7 @@ fn every_key_reaches_its_place() {
     assert_eq!(config.policy.retries, expected);
     assert_eq!(config.policy.carry, Carry { hold_head: false, ..Carry::default() });
     let server = config.server;
-    assert_eq!((server.listen, server.admin), (SocketAddr::from(([127, 0, 0, 1], 5100)), SocketAddr::from(([0, 0, 0, 0], 5101))));
+    assert_eq!((server.listen, server.admin), (SocketAddr::from(([127, 0, 0, 1], 5100)).into(), SocketAddr::from(([0, 0, 0, 0], 5101)).into()));
     assert!(server.admin_token.is_some_and(|token| token.matches("t0ken")));
     assert_eq!(server.hosts, ["pillion.local", "pillion"]);
     assert_eq!((server.drain_delay, server.grace), (Duration::from_secs(5), Duration::from_mins(1)));
@@ -187,11 +187,11 @@ telemetry:
 
 const WHAT_IS_WRONG: &str = "\
 pillion.yaml:1: sever: unknown key; did you mean `server`?
-pillion.yaml:3: server.listen: wants an address and port such as `127.0.0.1:4100` or `[::1]:4100`; `0.0.0.0:4100` is every interface; found `4100`
+pillion.yaml:3: server.listen: wants an address and port such as `127.0.0.1:4100` or `[::1]:4100`; `0.0.0.0:4100` is every interface; or `unix:` and the path of a socket; found `4100`
 pillion.yaml:4: server.admin: an admin port beyond loopback (0.0.0.0:4101) wants `server.admin_token`
 pillion.yaml:5: server.hosts: wants a list
 pillion.yaml:6: server.head_limit: wants a size such as `64KiB`, `16MiB` or `4096`, from `8KiB` to `1MiB`; found `1KiB`
-pillion.yaml:7: server.tls: is not supported by this version yet
+pillion.yaml:7: server.tls.cert: cannot read a: No such file or directory (os error 2)
 pillion.yaml:9: timeouts.totl: unknown key; did you mean `total`?
 pillion.yaml:10: timeouts.idle: wants a duration such as `30s`, `5m` or `500ms`, from `1ms` to `7d`, or `off`; found `30`
 pillion.yaml:11: timeouts.idle: given twice; first on line 10
@@ -205,8 +205,7 @@ pillion.yaml:20: upstreams.mine.api_key: the environment has no `NONE`
 pillion.yaml:20: upstreams.mine.url: is missing: where is this upstream?
 pillion.yaml:21: upstreams.v1: an upstream cannot be called `v1`: it would hide a path or a label of that name
 pillion.yaml:22: upstreams.other-one.dialect: wants one of `openai-chat`, `openai-responses`, `openai-completions`, `openai-embeddings`, `anthropic-messages`, `gemini`, `ollama`; found `openai`
-pillion.yaml:22: upstreams.other-one.http2: is not supported by this version yet
-pillion.yaml:22: upstreams.other-one.url: wants a URL that begins with `http://` or `https://`
+pillion.yaml:22: upstreams.other-one.url: wants a URL that begins with `http://`, `https://` or `unix://`
 pillion.yaml:24: routes[0].upstream: wants the name of an upstream, built in or configured (did you mean `mine`?); found `minne`
 pillion.yaml:26: routes[1].fallbacks: is not supported by this version yet
 pillion.yaml:27: routes[1].timeouts.total: wants a duration such as `30s`, `5m` or `500ms`, from `1ms` to `7d`, or `off`; found `soon`
@@ -244,7 +243,7 @@ fn flags_beat_the_environment_beats_the_file_beats_the_default() {
         ("PILLION_PORT", "tcp://10.0.0.1:4100"),
     ];
     let Loaded { config, origins, .. } = outcome(text, &flags, variables).expect("valid");
-    assert_eq!((config.server.listen.port(), config.server.admin.port()), (9, 6));
+    assert_eq!((config.server.listen.to_string(), config.server.admin.to_string()), ("127.0.0.1:9".to_owned(), "127.0.0.1:6".to_owned()));
     assert_eq!((config.policy.timeouts.total, config.policy.timeouts.idle), (Some(Duration::from_secs(30)), Some(Duration::from_mins(1))));
     assert_eq!(config.server.hosts, ["a.example", "b"]);
     assert!(config.upstreams.contains_key("my_llm"));
@@ -293,7 +292,7 @@ PILLION_TIMEOUTS_TOTAL: unknown key; did you mean `PILLION_TIMEOUTS__TOTAL`?
 PILLION_TIMEOUTS__IDLE: wants a duration such as `30s`, `5m` or `500ms`, from `1ms` to `7d`, or `off`
 PILLION_TIMEOUTS__TOTL: unknown key; did you mean `PILLION_TIMEOUTS__TOTAL`?
 PILLION_TIMEOUT__TOTAL: unknown key; did you mean `PILLION_TIMEOUTS__TOTAL`?
---admin: wants an address and port such as `127.0.0.1:4100` or `[::1]:4100`; `0.0.0.0:4100` is every interface; found `here`
+--admin: wants an address and port such as `127.0.0.1:4100` or `[::1]:4100`; `0.0.0.0:4100` is every interface; or `unix:` and the path of a socket; found `here`
 --upstream: wants a URL without user or password; credentials go under `api_key`";
     let without_section = variables.into_iter().filter(|(name, _)| *name != "PILLION_TIMEOUTS").collect();
     let errors = read(b"", None, &flags, &without_section).expect_err("wrong").to_string();
