@@ -122,7 +122,7 @@ fn nginx(setup: &Setup) -> anyhow::Result<Vec<OsString>> {
 fn haproxy(setup: &Setup) -> anyhow::Result<Vec<OsString>> {
     let (listen, upstream) = (setup.listen, setup.upstream);
     let config = format!(
-        "global\n nbthread 1\n maxconn 20000\n\
+        "global\n nbthread 1\n\
          defaults\n mode http\n timeout connect 5s\n timeout client 10m\n timeout server 10m\n option http-no-delay\n http-reuse always\n\
          frontend agents\n bind {listen}\n default_backend model\n\
          backend model\n server model {upstream}\n"

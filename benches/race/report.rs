@@ -53,7 +53,9 @@ impl Report {
                 case = &row.case;
                 write!(out, "\n{case}\n{:<24}", "")?;
                 contenders.iter().try_for_each(|name| write!(out, "{name:>13}"))?;
-                bases.iter().try_for_each(|base| write!(out, "{:>24}", format!("{subject} / {base}")))?;
+                if contenders.contains(&subject) {
+                    bases.iter().try_for_each(|base| write!(out, "{:>24}", format!("{subject} / {base}")))?;
+                }
                 writeln!(out)?;
             }
             write!(out, "  {:<22}", row.measure)?;

@@ -15,7 +15,10 @@ use std::{
 use ::http::Uri;
 use opentelemetry::KeyValue;
 use opentelemetry_otlp::{ExporterBuildError, Protocol, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig};
-use opentelemetry_sdk::{Resource, trace::SpanExporter as _};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{SpanData, SpanExporter as _},
+};
 use thiserror::Error;
 use tokio::{sync::watch, time::Instant};
 
@@ -23,6 +26,7 @@ mod client;
 mod connect;
 mod grpc;
 mod http;
+mod own;
 mod protobuf;
 mod tls;
 mod worker;
@@ -99,9 +103,18 @@ impl Counts {
 /// What the traffic's side and the thread share.
 #[derive(Debug)]
 struct Shared {
-    queue: Queue<Arc<Record>>,
+    queue: Queue<Item>,
     counts: Counts,
     spans: Spans,
+}
+
+/// What waits.
+#[derive(Debug)]
+enum Item {
+    /// A finished exchange, of which spans are made on the thread.
+    Exchange(Arc<Record>),
+    /// A span of the program itself.
+    Own(Box<SpanData>),
 }
 
 /// The export of spans. Dropping it ends its thread.
@@ -154,7 +167,7 @@ impl Otlp {
         let count = spans.count(record);
         if !is_kept(record, self.sample) {
             counts.sampled_out.add(number(count));
-        } else if queue.push(Arc::clone(record), count).is_err() {
+        } else if queue.push(Item::Exchange(Arc::clone(record)), count).is_err() {
             counts.dropped.add(number(count));
         }
     }
@@ -193,9 +206,25 @@ impl Drop for Otlp {
 }
 
 impl Shared {
+    /// How many spans it makes.
+    fn count(&self, item: &Item) -> usize {
+        match item {
+            Item::Exchange(record) => self.spans.count(record),
+            Item::Own(_) => 1,
+        }
+    }
+
+    /// Its spans.
+    fn build(&self, item: Item) -> Vec<SpanData> {
+        match item {
+            Item::Exchange(record) => self.spans.build(&record),
+            Item::Own(span) => vec![*span],
+        }
+    }
+
     /// Counts what waits as dropped.
     fn drop_rest(&self) {
-        let rest: usize = self.queue.take_all().iter().map(|record| self.spans.count(record)).sum();
+        let rest: usize = self.queue.take_all().iter().map(|item| self.count(item)).sum();
         self.counts.dropped.add(number(rest));
     }
 }

@@ -269,3 +269,33 @@ fn settings_that_cannot_work_are_told_without_their_secrets() {
     assert!(matches!(with("http://localhost/v1/traces", ("a b", "canary")), StartError::Header { .. }));
     assert!(matches!(with("http://localhost/v1/traces", ("a", "canary\n")), StartError::Header { .. }));
 }
+
+#[test]
+fn the_programs_own_spans_are_exported_and_counted_and_nobody_elses() {
+    let receiver = Receiver::start(&[ok()]);
+    let telemetry = start(&config(&receiver));
+    tracing::subscriber::with_default(telemetry.subscriber(), || {
+        tracing::info_span!("drain").in_scope(|| {
+            tracing::warn!(grace = ?Duration::from_secs(30), "exchanges are cut");
+            tracing::debug!("not at this level");
+            tracing::info_span!(target: "h2::client", "poll").in_scope(|| tracing::warn!(target: "hyper", "not of ours"));
+            tracing::debug_span!("detail").in_scope(|| ());
+        });
+        telemetry.report(plain());
+        let (_, mut request) = receiver.next();
+        telemetry.shutdown(Duration::from_secs(2));
+        check(&telemetry, [2, 0, 0, 0]);
+        let mut scopes = request.resource_spans.remove(0).scope_spans;
+        assert_eq!((scopes.len(), scopes[0].scope.as_ref().unwrap().name.as_str()), (1, "pillion"));
+        let spans = scopes.remove(0).spans;
+        assert_eq!(spans.iter().map(|span| span.name.as_str()).collect::<Vec<_>>(), ["drain", "chat gpt-4o"]);
+        let drain = &spans[0];
+        assert_eq!((drain.kind(), drain.parent_span_id.len(), drain.trace_id.len()), (SpanKind::Internal, 0, 16));
+        let events: Vec<_> = drain.events.iter().map(|event| (event.name.as_str(), text(&event.attributes, "grace"))).collect();
+        assert_eq!(events, [("exchanges are cut", "30s")]);
+        assert!(drain.attributes.is_empty(), "{:?}", drain.attributes);
+        // What ends when nobody exports any more is not forgotten.
+        drop(tracing::info_span!("late"));
+        check(&telemetry, [2, 1, 0, 0]);
+    });
+}

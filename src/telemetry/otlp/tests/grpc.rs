@@ -119,6 +119,23 @@ fn after_a_call_without_an_answer_another_connection_is_used() {
     check(&telemetry, [1, 0, 1, 0]);
 }
 
+/// Receivers with a greatest age of connections say so at any time, and while nothing is exported nobody listens.
+#[test]
+fn a_connection_that_the_receiver_has_closed_costs_no_span() {
+    let receiver = Receiver::grpc(&[Step::Last]);
+    let telemetry = start(&config(&receiver));
+    for exported in 1..=3 {
+        telemetry.report(plain());
+        receiver.next();
+        let until = Instant::now() + Duration::from_secs(20);
+        while counts(&telemetry)["exported"] < exported && Instant::now() < until {
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+    telemetry.shutdown(Duration::from_secs(2));
+    check(&telemetry, [3, 0, 0, 0]);
+}
+
 #[test]
 fn an_endless_answer_is_not_read_to_its_end() {
     let receiver = Receiver::grpc(&[Step::Call(&[("grpc-status", "0")], Bytes::from(vec![0x0a; 64 << 20])), grpc_ok()]);

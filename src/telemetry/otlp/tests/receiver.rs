@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     io::Read as _,
     net::SocketAddr,
+    pin::pin,
     sync::{Arc, Mutex, mpsc},
     thread,
     time::Duration,
@@ -23,6 +24,7 @@ use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
+    sync::Notify,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -37,6 +39,8 @@ pub(super) enum Step {
     Answer(u16, Pairs, Bytes),
     /// Ends a gRPC call with these trailers, behind a message if there is one.
     Call(Pairs, Bytes),
+    /// Takes the spans of a gRPC call, and no more on this connection.
+    Last,
     /// Never answers.
     Hang,
 }
@@ -130,16 +134,24 @@ impl Receiver {
 
 impl Part {
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let (stream, protocol) = (TokioIo::new(stream), self.protocol);
-        let answer = service_fn(move |request| self.clone().answer(request));
+        let (stream, protocol, last) = (TokioIo::new(stream), self.protocol, Arc::new(Notify::new()));
+        let told = Arc::clone(&last);
+        let answer = service_fn(move |request| self.clone().answer(request, Arc::clone(&told)));
         // Hanging up is the exporter's right.
         match protocol {
             Protocol::HttpProtobuf => drop(http1::Builder::new().serve_connection(stream, answer).await),
-            Protocol::Grpc => drop(http2::Builder::new(TokioExecutor::new()).serve_connection(stream, answer).await),
+            Protocol::Grpc => {
+                let mut connection = pin!(http2::Builder::new(TokioExecutor::new()).serve_connection(stream, answer));
+                tokio::select! {
+                    _ = connection.as_mut() => return,
+                    () = last.notified() => connection.as_mut().graceful_shutdown(),
+                }
+                drop(connection.await);
+            }
         }
     }
 
-    async fn answer(self, request: Request<Incoming>) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible> {
+    async fn answer(self, request: Request<Incoming>, last: Arc<Notify>) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible> {
         let (version, path) = match self.protocol {
             Protocol::HttpProtobuf => (Version::HTTP_11, "/v1/traces"),
             Protocol::Grpc => (Version::HTTP_2, grpc::PATH),
@@ -155,8 +167,14 @@ impl Part {
             let mut steps = self.steps.lock().unwrap();
             if steps.len() > 1 { steps.remove(0) } else { steps[0].clone() }
         };
+        let step = if matches!(step, Step::Last) {
+            last.notify_one();
+            grpc_ok()
+        } else {
+            step
+        };
         Ok(match step {
-            Step::Hang => std::future::pending().await,
+            Step::Last | Step::Hang => std::future::pending().await,
             Step::Answer(status, headers, body) => {
                 let mut response = Response::builder().status(status);
                 response.headers_mut().unwrap().extend(map(headers));
