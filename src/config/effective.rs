@@ -8,6 +8,7 @@ use super::{
     destinations::{DIALECTS, HTTP2},
     errors::Origin,
     load::Loaded,
+    otlp::{COMPRESSIONS, PROTOCOLS},
     reporting::{ATTEMPT_SPANS, FORMATS, LEVELS},
     units::{bytes_text, duration_text},
     values::word_of,
@@ -101,6 +102,11 @@ impl Page<'_> {
             self.value(1, "server.admin_token", MASKED);
         }
         self.value(1, "server.hosts", list(&server.hosts));
+        if let Some(tls) = &server.tls {
+            self.heading(1, "tls:");
+            self.value(2, "server.tls.cert", quoted(&tls.cert.display().to_string()));
+            self.value(2, "server.tls.key", quoted(&tls.key.display().to_string()));
+        }
         self.value(1, "server.drain_delay", duration_text(server.drain_delay));
         self.value(1, "server.grace", duration_text(server.grace));
         self.value(1, "server.body_limit", server.body_limit.map_or("off".to_owned(), bytes_text));
@@ -267,7 +273,7 @@ impl Page<'_> {
     fn otlp(&mut self, otlp: &Otlp) {
         self.heading(1, "otlp:");
         self.value(2, "telemetry.otlp.endpoint", quoted(&otlp.endpoint));
-        self.value(2, "telemetry.otlp.protocol", "http/protobuf");
+        self.value(2, "telemetry.otlp.protocol", word_of(&PROTOCOLS, &otlp.protocol));
         if !otlp.headers.is_empty() {
             self.heading(2, "headers:");
         }
@@ -278,6 +284,18 @@ impl Page<'_> {
             self.lines.push((format!("      {}: {MASKED}", quoted(name)), origin));
         }
         self.value(2, "telemetry.otlp.timeout", duration_text(otlp.timeout));
+        self.value(2, "telemetry.otlp.compression", word_of(&COMPRESSIONS, &otlp.compression));
+        let client = otlp.client.as_ref();
+        let files = [
+            ("ca", otlp.ca.as_ref()),
+            ("client_certificate", client.map(|client| &client.certificate)),
+            ("client_key", client.map(|client| &client.key)),
+        ];
+        for (key, file) in files {
+            if let Some(file) = file {
+                self.value(2, &format!("telemetry.otlp.{key}"), quoted(&file.display().to_string()));
+            }
+        }
     }
 }
 

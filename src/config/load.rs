@@ -92,11 +92,11 @@ fn config(reading: &mut Reading<'_>, root: Node, flags: &Flags, base: &Path) -> 
     let only_upstream = flags.upstream.as_deref().map(|url| only_upstream(reading, url).map(|upstream| proxies.lead_to(upstream)));
     let resource = reporting::resource(reading);
     let mut fields = Fields::of(reading, String::new(), root);
-    let server = fields.section_or_none("server", sections::server);
+    let server = fields.section_or_none("server", |fields| sections::server(fields, base));
     let upstreams = destinations::upstreams(&mut fields, base, &proxies);
     let policy = Arc::new(sections::policy(&mut fields, &Policy::default()));
     let routes = destinations::routes(&mut fields, &upstreams, &policy);
-    let mut telemetry = fields.section_or_none("telemetry", reporting::telemetry);
+    let mut telemetry = fields.section_or_none("telemetry", |fields| reporting::telemetry(fields, base));
     telemetry.resource = resource;
     fields.later("context", &[]);
     fields.later("limits", &[]);

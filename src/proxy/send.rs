@@ -159,6 +159,9 @@ impl Sending<'_> {
         let attempted = exchange.wait(self.destination.attempt(self.template.request(body), fresh, &mut clocks)).await;
         if let Some(progress) = &upload {
             exchange.record().request_bytes = progress.bytes();
+            if progress.is_reset() {
+                exchange.peer().leave();
+            }
         }
         match attempted {
             Ok(attempted) => Ok(self.open(exchange, attempted, deadlines).await),

@@ -39,6 +39,11 @@ impl<'a> Json<'a> {
         (read.is_ok() && skim.is_at_end()).then_some(found)
     }
 
+    /// A place at the value's beginning, for what is to be read in one pass.
+    pub(super) fn skim(self) -> Skim<'a> {
+        Skim::new(self.0)
+    }
+
     /// Hands over each element of an array with its position. `false` if this is no (valid) array; elements before the fault were handed over.
     pub(super) fn items(self, mut each: impl FnMut(usize, Self)) -> bool {
         let mut skim = Skim::new(self.0);

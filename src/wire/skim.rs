@@ -60,7 +60,11 @@ impl<'a> Skim<'a> {
         self.take(b'"')?;
         let start = self.at;
         let rest = &self.bytes[start..];
-        let mut from = 0;
+        let mut from = plain(rest);
+        if rest.get(from) == Some(&b'"') {
+            self.at = start + from + 1;
+            return Ok(&rest[..from]);
+        }
         loop {
             let quote = from + memchr(b'"', &rest[from..]).ok_or(NotJson)?;
             let escapes = rest[..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
@@ -184,6 +188,28 @@ impl<'a> Skim<'a> {
         Ok(())
     }
 }
+
+/// How many bytes at the beginning are neither a quote nor a backslash, as far as is looked: most texts are short, and end within that.
+fn plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let is_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+    let (words, _) = bytes.as_chunks::<8>();
+    let mut count = 0;
+    for word in words.iter().take(LOOKED) {
+        let word = u64::from_le_bytes(*word);
+        let found = is_zero(word ^ u64::from_ne_bytes([b'"'; 8])) | is_zero(word ^ u64::from_ne_bytes([b'\\'; 8]));
+        if found != 0 {
+            // The lowest bit that is set is a true one.
+            return count + usize::try_from(found.trailing_zeros() / 8).unwrap_or(0);
+        }
+        count += 8;
+    }
+    count
+}
+
+/// Words of eight bytes that are looked at one by one, before the search for long texts is set up.
+const LOOKED: usize = 4;
 
 /// What is open around a value, innermost last: true for an object, false for an array. Allocates only for what is very deep.
 #[derive(Default)]

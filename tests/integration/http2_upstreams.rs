@@ -18,7 +18,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::support::{Asked, Authority, Call, Proxy, agent, all, answer_http2, body_of, chat, is_http2, peer, proxy, serve_http2, within};
+use crate::support::{Ask, Authority, Call, Proxy, agent, all, answer_http2, body_of, chat, is_http2, peer, proxy, serve_http2, within};
 
 /// A chat call to the upstream of these tests.
 fn up(stream: bool) -> Call {
@@ -31,7 +31,7 @@ fn plain() -> Call {
 }
 
 /// Answers every request with `{}`.
-async fn fine((request, respond): Asked) {
+async fn fine((request, respond): Ask) {
     body_of(request).await;
     answer_http2(respond, "{}");
 }

@@ -9,6 +9,8 @@ mod model;
 mod peer;
 mod proxy;
 mod reply;
+mod shield;
+mod streams;
 mod together;
 mod upstream;
 
@@ -21,9 +23,11 @@ pub(crate) use binary::{Binary, run, verb};
 pub(crate) use call::{Call, call, chat, messages};
 pub(crate) use metrics::Metrics;
 pub(crate) use model::model;
-pub(crate) use peer::{Asked, Authority, answer_http2, body_of, is_http2, peer, serve_http2};
+pub(crate) use peer::{Ask, Authority, answer_http2, body_of, is_http2, peer, serve_http2};
 pub(crate) use proxy::{Proxy, proxy};
 pub(crate) use reply::{End, Reply};
+pub(crate) use shield::{Pair, admin_over, ask_over, streams_over, tls_config};
+pub(crate) use streams::{Asked, Streams, streams};
 pub(crate) use together::all;
 pub(crate) use upstream::{Heard, Upstream, Wire, chunk, sse_head, upstream};
 

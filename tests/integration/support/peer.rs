@@ -70,13 +70,13 @@ impl Peer {
 }
 
 /// A request as HTTP/2 brought it.
-pub(crate) type Asked = (Request<h2::RecvStream>, SendResponse<Bytes>);
+pub(crate) type Ask = (Request<h2::RecvStream>, SendResponse<Bytes>);
 
 /// Speaks HTTP/2 on a connection until it ends; `answer` has each request.
 pub(crate) async fn serve_http2<S, A, F>(stream: S, answer: A)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    A: Fn(Asked) -> F,
+    A: Fn(Ask) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
