@@ -286,13 +286,13 @@ impl Underway {
     }
 }
 
-/// The request as HTTP/2 has it: `:authority` says what `host` said.
+/// The request as HTTP/2 has it: `:authority` says what `host` said, and nothing is of one hop.
 fn for_http2(mut request: Request<Outgoing>) -> Request<Outgoing> {
     *request.version_mut() = Version::HTTP_2;
     if request.headers().contains_key(header::HOST) {
         let headers = std::mem::take(request.headers_mut());
         let mut kept = HeaderMap::with_capacity(headers.len());
-        for (name, value) in headers.iter().filter(|(name, _)| **name != header::HOST) {
+        for (name, value) in headers.iter().filter(|(name, _)| ![header::HOST, header::CONNECTION].contains(*name)) {
             kept.append(name.clone(), value.clone());
         }
         *request.headers_mut() = kept;
