@@ -190,10 +190,15 @@ impl Destination {
             let line = Arc::clone(place.held.line());
             // Set again, it is the connection of an earlier turn of this loop, which sent nothing: either tells that there is one.
             let _ = underway.http2.set(Arc::clone(&line));
+            let reused = place.held.reused;
             match self.over_http2(request, place).await {
                 Ok(attempted) => return attempted.map(Either::Attempted),
                 Err(unsent) => {
                     shared.forget(&line);
+                    // One that was new is no accident of its age: whether to try again is not for us to say.
+                    if !reused {
+                        return Err(self.at().ended_unsent(&line.begin()));
+                    }
                     request = *unsent;
                 }
             }

@@ -135,6 +135,12 @@ impl At<'_> {
         Failure::new(Reason::ConnectionReset, again, format!("{at} closed the connection without a reply"))
     }
 
+    /// The connection ended before the request was sent.
+    pub(super) fn ended_unsent(self, held: &Use) -> Failure {
+        let detail = format!("{} closed the connection before the request was sent", self.place());
+        Failure::new(Reason::ConnectionReset, Again::Unsent, detail).on(held)
+    }
+
     /// A stream has no reply (RFC 9113 §8.7: what was refused, or lies above the last stream of a GOAWAY, was not processed).
     pub(super) fn unanswered_http2(self, error: &hyper::Error, held: &Use) -> Failure {
         let at = self.place();

@@ -1,12 +1,9 @@
 //! Promise: over HTTP/2 to an upstream everything holds that holds over HTTP/1.1, one stream's fate is not another's, and what was not processed
 //! is tried again.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use bytes::Bytes;
@@ -264,21 +261,31 @@ async fn a_refused_stream_is_tried_again_and_other_resets_are_not() {
 #[tokio::test]
 async fn a_reset_in_the_middle_of_a_body_never_looks_like_its_end() {
     for reason in [Reason::CANCEL, Reason::INTERNAL_ERROR, Reason::NO_ERROR] {
+        let come = Arc::new(Notify::new());
+        let has_come = Arc::clone(&come);
         let upstream = peer(move |stream, _| {
-            serve_http2(stream, move |(request, mut respond)| async move {
-                body_of(request).await;
-                let mut body = respond.send_response(Response::new(()), false).unwrap();
-                body.send_data(Bytes::from_static(b"half"), false).unwrap();
-                // Until the data has been sent: a reset overtakes what waits.
-                body.reserve_capacity(1);
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                body.send_reset(reason);
+            let come = Arc::clone(&has_come);
+            serve_http2(stream, move |(request, mut respond)| {
+                let come = Arc::clone(&come);
+                async move {
+                    body_of(request).await;
+                    let mut body = respond.send_response(Response::new(()), false).unwrap();
+                    body.send_data(Bytes::from_static(b"half"), false).unwrap();
+                    // A reset overtakes what waits to be sent.
+                    come.notified().await;
+                    body.send_reset(reason);
+                }
             })
         })
         .await;
         let proxy = proxy().config(upstream.config("http", ", http2: prior")).run();
-        let reply = proxy.ask(&plain()).await;
-        assert_eq!((reply.status, reply.text().as_str(), reply.looks_complete()), (200, "half", false), "{reason}");
+        let mut agent = agent(&proxy).await;
+        agent.send(&plain()).await;
+        let mut reply = agent.head().await;
+        assert_eq!((reply.status, agent.chunk_size().await, agent.take(6).await), (200, 4, b"half\r\n".to_vec()));
+        come.notify_one();
+        agent.rest(&mut reply).await;
+        assert!(!reply.looks_complete(), "{reason}: {:?}", reply.end);
         proxy.settle_as("cut").await;
     }
 }
@@ -335,6 +342,22 @@ async fn a_connection_that_ends_between_two_requests_costs_nothing() {
         assert_eq!(proxy.ask(&call_get()).await.status, 200, "request {nth}");
     }
     proxy.settle_as("ok").await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_ends_every_connection_at_once_is_tried_as_often_as_the_config_says() {
+    let upstream = peer(|mut stream, _| async move {
+        // SETTINGS, and GOAWAY with NO_ERROR.
+        stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).await.unwrap();
+        let mut scrap = Vec::new();
+        let _ = stream.read_to_end(&mut scrap).await;
+    })
+    .await;
+    let proxy = proxy().config(upstream.config("http", ", http2: prior")).run();
+    let reply = proxy.ask(&up(false)).await;
+    assert_eq!((reply.status, reply.refusal(), reply.header("x-pillion-attempts")), (502, Some("connection_reset"), Some("3")), "{}", reply.text());
+    assert_eq!(upstream.accepted(), 3);
+    proxy.settle_as("upstream_error").await;
 }
 
 #[tokio::test]
