@@ -15,7 +15,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::support::{Ask, Authority, Call, Proxy, agent, all, answer_http2, body_of, chat, is_http2, peer, proxy, serve_http2, within};
+use crate::support::{Ask, Authority, Call, Proxy, Reply, agent, all, answer_http2, body_of, chat, is_http2, peer, proxy, serve_http2, within};
 
 /// A chat call to the upstream of these tests.
 fn up(stream: bool) -> Call {
@@ -380,15 +380,15 @@ async fn an_early_reply_is_passed_on_and_the_upload_stops() {
     proxy.settle_as("client_error").await;
 }
 
-#[tokio::test]
-async fn what_agrees_to_http2_and_speaks_something_else_is_named() {
+/// The reply of an upstream that agrees to a protocol and says this instead.
+async fn agreed_and_said(protocol: &'static str, said: &'static [u8]) -> Reply {
     let authority = Authority::new();
-    let acceptor = authority.acceptor("localhost", &["h2"]);
+    let acceptor = authority.acceptor("localhost", &[protocol]);
     let upstream = peer(move |stream, _| {
         let acceptor = acceptor.clone();
         async move {
             let mut stream = acceptor.accept(stream).await.unwrap();
-            stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+            stream.write_all(said).await.unwrap();
             let mut scrap = Vec::new();
             let _ = stream.read_to_end(&mut scrap).await;
         }
@@ -396,7 +396,15 @@ async fn what_agrees_to_http2_and_speaks_something_else_is_named() {
     .await;
     let proxy = proxy().config(upstream.config("https", &format!(", ca: {}", authority.file()))).run();
     let reply = proxy.ask(&up(false)).await;
+    proxy.settle_as("upstream_error").await;
+    reply
+}
+
+#[tokio::test]
+async fn what_agrees_to_one_protocol_and_speaks_the_other_is_named() {
+    let reply = agreed_and_said("h2", b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await;
     assert_eq!((reply.status, reply.refusal(), reply.header("x-pillion-attempts")), (502, Some("bad_response"), Some("1")));
     assert!(reply.text().contains("does not speak HTTP/2") && reply.text().contains("http2: off"), "{}", reply.text());
-    proxy.settle_as("upstream_error").await;
+    let reply = agreed_and_said("http/1.1", &[0, 0, 0, 4, 0, 0, 0, 0, 0]).await;
+    assert_eq!(reply.status, 502, "{}", reply.text());
 }

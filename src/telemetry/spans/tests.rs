@@ -65,6 +65,7 @@ fn a_good_exchange_is_one_span_with_everything_that_is_known() {
     assert_eq!(told(span, "server."), "address=api.openai.com port=443");
     assert_eq!(told(span, "http."), "request.method=POST response.status_code=200");
     assert_eq!(told(span, "network.peer."), "address=192.0.2.1 port=443");
+    assert_eq!(told(span, "network.protocol."), "version=1.1");
     assert_eq!(
         (told(span, "openai."), told(span, "url."), told(span, "error.")),
         ("api.type=chat_completions".into(), "path=/v1/chat/completions".into(), String::new())
