@@ -78,6 +78,11 @@ impl Deadlines {
         self.at.retain(|(_, other)| *other != clock);
     }
 
+    /// The attempt is over: only the clocks that all attempts share run on.
+    pub fn end_attempt(&mut self) {
+        self.at.retain(|(_, clock)| matches!(clock, Clock::Total | Clock::Agent));
+    }
+
     /// The one that fires first.
     pub fn next(&self) -> Option<(Instant, Clock)> {
         self.at.iter().copied().min_by_key(|(at, _)| *at)
