@@ -33,8 +33,8 @@ use crate::{
 const IDLE_MAX: usize = 256;
 /// An idle connection is closed after this; most providers' load balancers close theirs after 60 s or more.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
-/// Largest head of a reply; also what a connection buffers for a reader that is slow.
-const HEAD_MAX: usize = 64 << 10;
+/// Largest head of a reply; also the largest piece of a body that is read at once, of which two to three wait for an agent that does not read.
+const HEAD_MAX: usize = 32 << 10;
 /// When an upload has no clock of its own, its end is still looked for this often.
 const UPLOAD_LOOK: Duration = Duration::from_secs(30);
 
