@@ -12,6 +12,7 @@ mod transport;
 
 use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -67,8 +68,7 @@ pub async fn accept<S, F, B>(listener: Listener, gate: Gate, serve: S)
 where
     S: Fn(Request<Incoming>, Arc<Peer>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: Body + Unpin + Send + 'static,
-    B::Data: Send,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Unpin + Send,
 {
     let places = Arc::new(Semaphore::new(gate.max_connections));
@@ -109,8 +109,7 @@ async fn connection<S, F, B>(transport: Transport, place: OwnedSemaphorePermit, 
 where
     S: Fn(Request<Incoming>, Arc<Peer>) -> F + Send,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: Body + Unpin + Send + 'static,
-    B::Data: Send,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Unpin + Send,
 {
     let peer = Arc::new(Peer::new(gate.telemetry.connection(Side::Downstream)));
