@@ -85,8 +85,14 @@ impl Server {
             tracker: agents.clone(),
             drain: drain.clone(),
         };
-        let admin_gate =
-            Gate { max_connections: ADMIN_CONNECTIONS, head_limit: ADMIN_HEAD, tracker: upstreams.clone(), drain: admin_drain, tls: None, ..gate.clone() };
+        let admin_gate = Gate {
+            max_connections: ADMIN_CONNECTIONS,
+            head_limit: ADMIN_HEAD,
+            tracker: upstreams.clone(),
+            drain: admin_drain,
+            tls: None,
+            ..gate.clone()
+        };
         agents.spawn(downstream::accept(traffic, gate, move |request, peer| {
             let proxy = Arc::clone(&proxy);
             async move { proxy.handle(request, peer).await }

@@ -104,7 +104,12 @@ fn check_ports(reading: &mut Reading<'_>, server: &Server) {
     if clash(&server.listen, &server.admin) {
         let path = later_of(reading, ["server.listen".to_owned(), "server.admin".to_owned()]);
         let origin = reading.origins.of(&path).clone();
-        let message = format!("`listen` ({}) and `admin` ({}) cannot share {}", server.listen, server.admin, if server.listen.tcp().is_some() { "a port" } else { "a socket" });
+        let message = format!(
+            "`listen` ({}) and `admin` ({}) cannot share {}",
+            server.listen,
+            server.admin,
+            if server.listen.tcp().is_some() { "a port" } else { "a socket" }
+        );
         reading.report(&origin, &path, message);
     }
     if server.admin.is_beyond_loopback() && server.admin_token.is_none() {

@@ -1,10 +1,9 @@
 //! From the text of a script to its steps and rules, telling everything that is wrong with it at once, each with its line.
 
-use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
-use super::{CutAt, How, Rule, Script, StallAt, Standing, Step, When};
+use super::{CutAt, How, Rule, Script, StallAt, Standing, Step, When, yaml::Document};
 
 /// Below this likeness of two words the one was not meant by the other.
 const SIMILAR: f64 = 0.75;
@@ -52,13 +51,9 @@ fn items(text: &str, faults: &mut Vec<String>) -> Result<Sections, String> {
         let tree = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
         return sections(tree, |_, _| None, faults);
     }
-    let documents = MarkedYaml::load_from_str(text).map_err(|error| format!("not YAML: {error}"))?;
-    let Some(root) = documents.first() else { return Ok(Sections::default()) };
-    let line = |section: Option<&str>, index: usize| {
-        let list = section.map_or(Some(root), |name| root.data.as_mapping_get(name))?;
-        list.data.as_sequence_get(index).map(|node| node.span.start.line())
-    };
-    sections(tree(root)?, line, faults)
+    let mut document = Document::read(text)?;
+    let tree = std::mem::take(&mut document.tree);
+    sections(tree, |section, index| document.line(section, index), faults)
 }
 
 /// Splits a document; `line` knows where the items of a section stand.
@@ -190,41 +185,4 @@ fn sound(step: &Step) -> Result<(), String> {
         _ => return Ok(()),
     };
     Err(fault)
-}
-
-/// A YAML tree as JSON's, so that one reader serves both.
-fn tree(node: &MarkedYaml<'_>) -> Result<Value, String> {
-    let place = || format!("line {}", node.span.start.line());
-    match &node.data {
-        YamlData::Value(scalar) => Ok(match scalar {
-            Scalar::Null => Value::Null,
-            Scalar::Boolean(value) => Value::Bool(*value),
-            Scalar::Integer(value) => Value::Number(Number::from(*value)),
-            Scalar::FloatingPoint(value) => {
-                Value::Number(Number::from_f64(value.into_inner()).ok_or_else(|| format!("{}: {value} is no number", place()))?)
-            }
-            Scalar::String(text) => Value::String(text.to_string()),
-        }),
-        YamlData::Sequence(nodes) => nodes.iter().map(tree).collect::<Result<Vec<_>, _>>().map(Value::Array),
-        YamlData::Mapping(pairs) => {
-            let mut map = Map::new();
-            for (key, value) in pairs {
-                let YamlData::Value(key) = &key.data else { return Err(format!("{}: a key must be a word", place())) };
-                map.insert(word(key), tree(value)?);
-            }
-            Ok(Value::Object(map))
-        }
-        YamlData::Tagged(_, node) => tree(node),
-        YamlData::Representation(..) | YamlData::Alias(_) | YamlData::BadValue => Err(format!("{}: cannot be read as a value", place())),
-    }
-}
-
-fn word(key: &Scalar<'_>) -> String {
-    match key {
-        Scalar::Null => "null".to_owned(),
-        Scalar::Boolean(value) => value.to_string(),
-        Scalar::Integer(value) => value.to_string(),
-        Scalar::FloatingPoint(value) => value.to_string(),
-        Scalar::String(text) => text.to_string(),
-    }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::frames::{
-    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, Told, WINDOW_UPDATE, block, frame, hello, indexed, told, told_of,
+    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, Told, WINDOW_UPDATE, block, frame, hello, indexed, told,
+    told_of,
 };
 use crate::support::{Agent, Binary, Streams, call, model, run};
 
@@ -180,16 +181,28 @@ async fn what_is_against_the_protocol_is_an_error_of_its_stream_or_connection() 
         (headers("GET", "", &[]), malformed, "no path"),
         (headers("GET", "/v1/models", &[(":odd", "1")]), malformed, "an unknown pseudo-header"),
         (
-            [frame(HEADERS, END_HEADERS, 1, &block("POST", "/v1/chat/completions", &[("content-length", "9")])), frame(DATA, END_STREAM, 1, b"short")].concat(),
+            [
+                frame(HEADERS, END_HEADERS, 1, &block("POST", "/v1/chat/completions", &[("content-length", "9")])),
+                frame(DATA, END_STREAM, 1, b"short"),
+            ]
+            .concat(),
             malformed,
             "less than its length",
         ),
         (
-            [frame(HEADERS, END_HEADERS, 1, &block("POST", "/v1/chat/completions", &[("content-length", "2")])), frame(DATA, END_STREAM, 1, b"longer")].concat(),
+            [
+                frame(HEADERS, END_HEADERS, 1, &block("POST", "/v1/chat/completions", &[("content-length", "2")])),
+                frame(DATA, END_STREAM, 1, b"longer"),
+            ]
+            .concat(),
             malformed,
             "more than its length",
         ),
-        ([post(1), frame(WINDOW_UPDATE, 0, 1, &0x7fff_ffff_u32.to_be_bytes())].concat(), Told::Reset(1, FLOW_CONTROL_ERROR), "a stream's window overflows"),
+        (
+            [post(1), frame(WINDOW_UPDATE, 0, 1, &0x7fff_ffff_u32.to_be_bytes())].concat(),
+            Told::Reset(1, FLOW_CONTROL_ERROR),
+            "a stream's window overflows",
+        ),
         (frame(WINDOW_UPDATE, 0, 0, &0x7fff_ffff_u32.to_be_bytes()), Told::Goaway(FLOW_CONTROL_ERROR), "the connection's window overflows"),
         (frame(DATA, 0, 0, b"x"), Told::Goaway(PROTOCOL_ERROR), "data on no stream"),
         (frame(HEADERS, END_HEADERS, 2, &block("GET", "/", &[])), Told::Goaway(PROTOCOL_ERROR), "a stream of an even number"),

@@ -67,7 +67,8 @@ impl Streams {
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         open.fetch_add(1, Ordering::SeqCst);
-        let (sender, connection) = within("HTTP/2", Builder::new().initial_window_size(65_535).initial_connection_window_size(16 << 20).handshake(io)).await.unwrap();
+        let (sender, connection) =
+            within("HTTP/2", Builder::new().initial_window_size(65_535).initial_connection_window_size(16 << 20).handshake(io)).await.unwrap();
         let mut driver = JoinSet::new();
         driver.spawn(connection);
         Self { sender, driver, asked, open }
