@@ -1,4 +1,4 @@
-//! A script's YAML as JSON's tree, so that one reader serves both, and the lines of its steps and rules. Bounded in depth and in what
+//! A script's YAML as JSON's tree, so that one reader serves both, and the lines of its upper keys and items. Bounded in depth and in what
 //! aliases unfold to; a key given twice is an error.
 
 use std::collections::HashMap;
@@ -11,10 +11,14 @@ const DEEPEST: usize = 64;
 /// Most values that aliases may add, so that nested ones cannot explode.
 const MOST_ALIASED: usize = 100_000;
 
-/// A document, and the line of each item of its lists: of those under a key at the top, or of the list that it is.
+/// How deep lines are known: the keys within a key of a step.
+const LINES_DEPTH: usize = 4;
+
+/// A document, and where in it things stand.
 pub(super) struct Document {
     pub(super) tree: Value,
-    lines: HashMap<(Option<String>, usize), usize>,
+    /// The line of a path; unknown in JSON.
+    pub(super) lines: HashMap<String, usize>,
 }
 
 impl Document {
@@ -27,11 +31,6 @@ impl Document {
             builder.take(event, line).map_err(|fault| format!("line {line}: {fault}"))?;
         }
         Ok(Self { tree: builder.root, lines: builder.lines })
-    }
-
-    /// Where an item of a list stands.
-    pub(super) fn line(&self, section: Option<&str>, index: usize) -> Option<usize> {
-        self.lines.get(&(section.map(str::to_owned), index)).copied()
     }
 }
 
@@ -49,7 +48,7 @@ struct Builder {
     aliased: usize,
     documents: usize,
     root: Value,
-    lines: HashMap<(Option<String>, usize), usize>,
+    lines: HashMap<String, usize>,
     /// Where the lists and maps that are open began.
     begun: Vec<usize>,
 }
@@ -65,6 +64,7 @@ impl Builder {
             Event::Scalar(text, style, anchor, tag) => {
                 if let Some((Open::Map(_, key @ None), _)) = self.open.last_mut() {
                     *key = Some(text.into_owned());
+                    self.remember(line);
                     return Ok(());
                 }
                 let plain = style == ScalarStyle::Plain && !tag.as_deref().is_some_and(is_text);
@@ -104,7 +104,9 @@ impl Builder {
         if anchor > 0 {
             self.anchors.insert(anchor, value.clone());
         }
-        self.remember(line);
+        if let Some((Open::List(_), _)) = self.open.last() {
+            self.remember(line);
+        }
         match self.open.last_mut() {
             None => self.root = value,
             Some((Open::List(values), _)) => values.push(value),
@@ -119,14 +121,22 @@ impl Builder {
         Ok(())
     }
 
-    /// The line of an item of the list that the document is, or of one under a key at its top.
+    /// The line of the key or item that comes next. A list alone is one of steps.
     fn remember(&mut self, line: usize) {
-        let place = match &self.open[..] {
-            [(Open::List(values), _)] => (None, values.len()),
-            [(Open::Map(_, Some(key)), _), (Open::List(values), _)] => (Some(key.clone()), values.len()),
-            _ => return,
-        };
-        self.lines.insert(place, line);
+        if self.open.len() > LINES_DEPTH {
+            return;
+        }
+        let mut path = String::new();
+        for (open, _) in &self.open {
+            match open {
+                Open::List(values) if path.is_empty() => path = format!("steps[{}]", values.len()),
+                Open::List(values) => path.extend(["[", &values.len().to_string(), "]"]),
+                Open::Map(_, Some(key)) if path.is_empty() => path.clone_from(key),
+                Open::Map(_, Some(key)) => path.extend([".", key]),
+                Open::Map(_, None) => {}
+            }
+        }
+        self.lines.insert(path, line);
     }
 }
 
@@ -190,8 +200,9 @@ mod tests {
     fn items_know_their_lines_and_anchors_are_followed() {
         let document = Document::read("steps:\n\n  - &a {x: 1}\n  - *a\n  -\n    y: [1,\n      2]\nrules: [1]").unwrap();
         assert_eq!(document.tree, json!({"steps": [{"x": 1}, {"x": 1}, {"y": [1, 2]}], "rules": [1]}));
-        assert_eq!((0..4).map(|index| document.line(Some("steps"), index)).collect::<Vec<_>>(), [Some(3), Some(4), Some(6), None]);
-        assert_eq!(Document::read("- 1\n- 2").unwrap().line(None, 1), Some(2));
+        let line = |path: &str| document.lines.get(path).copied();
+        assert_eq!(["steps[0]", "steps[1]", "steps[2].y", "steps[3]", "rules"].map(line), [Some(3), Some(4), Some(6), None, Some(8)]);
+        assert_eq!(Document::read("- 1\n- 2").unwrap().lines["steps[1]"], 2);
     }
 
     #[test]
