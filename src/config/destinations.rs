@@ -107,7 +107,7 @@ fn upstream(mut fields: Fields<'_, '_>, name: &str, (built_in, origin): (Option<
     if let Some(ca) = &ca {
         let wrong = match &upstream {
             Some(upstream) if !upstream.tls => Some("is of no use: the `url` is not `https://`".into()),
-            _ => check_roots(ca).err(),
+            _ => check_certificates(ca).err(),
         };
         if let Some(message) = wrong {
             let path = fields.path_of("ca");
@@ -123,7 +123,7 @@ fn upstream(mut fields: Fields<'_, '_>, name: &str, (built_in, origin): (Option<
 }
 
 /// Whether the file holds at least one certificate, and nothing but whole ones.
-fn check_roots(file: &Path) -> Result<(), Wanted> {
+pub(super) fn check_certificates(file: &Path) -> Result<(), Wanted> {
     let pem = content(file, LARGEST_ROOTS).map_err(|error| format!("cannot be read: {error}"))?;
     if pem.len() > LARGEST_ROOTS {
         return Err(format!("is larger than {} MiB", LARGEST_ROOTS >> 20).into());

@@ -8,6 +8,7 @@ use super::{
     destinations::{DIALECTS, HTTP2},
     errors::Origin,
     load::Loaded,
+    otlp::{COMPRESSIONS, PROTOCOLS},
     reporting::{ATTEMPT_SPANS, FORMATS, LEVELS},
     units::{bytes_text, duration_text},
     values::word_of,
@@ -272,7 +273,7 @@ impl Page<'_> {
     fn otlp(&mut self, otlp: &Otlp) {
         self.heading(1, "otlp:");
         self.value(2, "telemetry.otlp.endpoint", quoted(&otlp.endpoint));
-        self.value(2, "telemetry.otlp.protocol", "http/protobuf");
+        self.value(2, "telemetry.otlp.protocol", word_of(&PROTOCOLS, &otlp.protocol));
         if !otlp.headers.is_empty() {
             self.heading(2, "headers:");
         }
@@ -283,6 +284,18 @@ impl Page<'_> {
             self.lines.push((format!("      {}: {MASKED}", quoted(name)), origin));
         }
         self.value(2, "telemetry.otlp.timeout", duration_text(otlp.timeout));
+        self.value(2, "telemetry.otlp.compression", word_of(&COMPRESSIONS, &otlp.compression));
+        let client = otlp.client.as_ref();
+        let files = [
+            ("ca", otlp.ca.as_ref()),
+            ("client_certificate", client.map(|client| &client.certificate)),
+            ("client_key", client.map(|client| &client.key)),
+        ];
+        for (key, file) in files {
+            if let Some(file) = file {
+                self.value(2, &format!("telemetry.otlp.{key}"), quoted(&file.display().to_string()));
+            }
+        }
     }
 }
 

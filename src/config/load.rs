@@ -96,7 +96,7 @@ fn config(reading: &mut Reading<'_>, root: Node, flags: &Flags, base: &Path) -> 
     let upstreams = destinations::upstreams(&mut fields, base, &proxies);
     let policy = Arc::new(sections::policy(&mut fields, &Policy::default()));
     let routes = destinations::routes(&mut fields, &upstreams, &policy);
-    let mut telemetry = fields.section_or_none("telemetry", reporting::telemetry);
+    let mut telemetry = fields.section_or_none("telemetry", |fields| reporting::telemetry(fields, base));
     telemetry.resource = resource;
     fields.later("context", &[]);
     fields.later("limits", &[]);

@@ -12,6 +12,7 @@ mod fields;
 mod glob;
 mod listen;
 mod load;
+mod otlp;
 mod proxies;
 mod reporting;
 mod sections;
@@ -241,13 +242,48 @@ pub struct Telemetry {
 /// `telemetry.otlp`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Otlp {
-    /// The traces URL in full, e.g. `http://127.0.0.1:4318/v1/traces`. (`endpoint` in the file and `OTEL_EXPORTER_OTLP_ENDPOINT` are bases to which
+    /// Over HTTP the traces URL in full, e.g. `http://127.0.0.1:4318/v1/traces`; over gRPC scheme, host and port. (`endpoint` in the file and `OTEL_EXPORTER_OTLP_ENDPOINT` are bases to which
     /// `/v1/traces` is added; `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is taken as it is.)
     pub endpoint: String,
+    /// How spans travel. Default `http/protobuf`.
+    pub protocol: Protocol,
     /// Sent with each export.
     pub headers: Vec<(String, Secret)>,
     /// Of one export. Default 10 s.
     pub timeout: Duration,
+    /// Of what is sent. Default none.
+    pub compression: Compression,
+    /// A PEM file of roots that the receiver is checked against, in place of the machine's.
+    pub ca: Option<PathBuf>,
+    /// Whom we are to the receiver; unset: nobody.
+    pub client: Option<ClientCertificate>,
+}
+
+/// `telemetry.otlp.client_certificate` and `client_key`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// A PEM file of our certificate and those between it and its root.
+    pub certificate: PathBuf,
+    /// A PEM file of its key.
+    pub key: PathBuf,
+}
+
+/// `telemetry.otlp.protocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// POST of Protocol Buffers over HTTP/1.1.
+    HttpProtobuf,
+    /// gRPC, over HTTP/2.
+    Grpc,
+}
+
+/// `telemetry.otlp.compression`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// As it is.
+    None,
+    /// gzip.
+    Gzip,
 }
 
 /// `telemetry.log.level`.

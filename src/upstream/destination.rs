@@ -77,6 +77,8 @@ pub struct Destination {
     fresh: Client<Connector, Outgoing>,
     /// Where HTTP/2 may be spoken.
     shared: Option<Shared>,
+    /// Speaks HTTP/1.1 alone, on a new connection each time: what it carries may switch to another protocol.
+    switching: Client<Connector, Outgoing>,
 }
 
 /// A reply's head, with its body still to come.
@@ -132,6 +134,7 @@ impl Destination {
             pooled: client(IDLE_MAX),
             fresh: client(0),
             shared: Shared::of(&upstream, connector.clone(), tracker),
+            switching: client(0),
             upstream,
         }
     }
@@ -170,11 +173,11 @@ impl Destination {
     async fn send(&self, request: Request<Outgoing>, fresh: bool, underway: &Underway) -> Result<Attempted, Failure> {
         let request = match &self.shared {
             // Boxed: an upstream in the clear does not carry this around.
-            Some(shared) => match Box::pin(self.over_shared(shared, request, underway)).await? {
+            Some(shared) if !request.headers().contains_key(header::UPGRADE) => match Box::pin(self.over_shared(shared, request, underway)).await? {
                 Either::Attempted(attempted) => return Ok(attempted),
                 Either::Http1(request) => request,
             },
-            None => request,
+            _ => request,
         };
         self.over_http1(request, fresh, underway).await
     }
@@ -213,7 +216,12 @@ impl Destination {
         let mut request = self.for_http1(request);
         let captured = capture_connection(&mut request);
         *underway.http1.lock().unwrap_or_else(PoisonError::into_inner) = Some(captured.clone());
-        let client = if fresh { &self.fresh } else { &self.pooled };
+        let switches = request.headers().contains_key(header::UPGRADE);
+        let client = match (switches, fresh) {
+            (true, _) => &self.switching,
+            (false, true) => &self.fresh,
+            (false, false) => &self.pooled,
+        };
         let mut response = client.request(request).await.map_err(|error| {
             let failure = self.at().failed(&error, error.connect_info().and_then(line_of).as_ref());
             if let Some(shared) = self.shared.as_ref().filter(|_| error.is_connect()) {
@@ -230,8 +238,8 @@ impl Destination {
         }
         let held = line.begin();
         match response.status() {
-            // `upgrade` belongs to one hop and never goes up, so this was not asked for, and what follows is no HTTP.
-            StatusCode::SWITCHING_PROTOCOLS => Err(self.at().switched(&held)),
+            // Not asked for; what follows is no HTTP.
+            StatusCode::SWITCHING_PROTOCOLS if !(switches && is_switched(&response)) => Err(self.at().switched(&held)),
             StatusCode::PROXY_AUTHENTICATION_REQUIRED if self.asks_a_proxy() => Err(self.at().refused_by_proxy(&held)),
             _ => Ok(Attempted { response, line: held }),
         }
@@ -296,4 +304,9 @@ fn line_of(connected: &Connected) -> Option<Arc<Line>> {
     let mut extensions = http::Extensions::new();
     connected.get_extras(&mut extensions);
     extensions.remove::<Arc<Line>>()
+}
+
+/// Whether it is the one protocol that is ever asked for.
+fn is_switched(response: &Response<Incoming>) -> bool {
+    response.headers().get(header::UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }

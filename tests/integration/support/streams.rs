@@ -104,7 +104,12 @@ impl Streams {
 
     /// Waits until the connection has ended, and says how.
     pub(crate) async fn ended(&mut self) -> Result<(), h2::Error> {
-        within("the connection to end", self.driver.join_next()).await.unwrap().unwrap()
+        within("the connection to end", self.ended_whenever()).await
+    }
+
+    /// The same, however long it takes.
+    pub(crate) async fn ended_whenever(&mut self) -> Result<(), h2::Error> {
+        self.driver.join_next().await.unwrap().unwrap()
     }
 }
 
