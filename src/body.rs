@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -119,6 +120,12 @@ pub async fn read_up_to(body: &mut Incoming, limit: u64, reservation: &mut Reser
     Ok(Held::Whole(first.unwrap_or_else(|| gathered.freeze())))
 }
 
+/// Whether a body broke off because the other side has reset its HTTP/2 stream, which is how it hangs up.
+pub fn is_reset(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| cause.is_remote() && cause.is_reset())
+}
+
 /// A body on its way up.
 #[derive(Debug)]
 pub enum Outgoing {
@@ -161,6 +168,37 @@ impl Body for Outgoing {
     }
 }
 
+/// The fields after a body that may go on: none that frames, routes, describes or authenticates, for whoever reads them has acted on the head already
+/// (RFC 9110 §6.5.1), and none of Pillion's own.
+pub fn trailers(from: &HeaderMap) -> HeaderMap {
+    const HEAD_ONLY: [HeaderName; 18] = [
+        header::AUTHORIZATION,
+        header::CACHE_CONTROL,
+        header::CONNECTION,
+        header::CONTENT_ENCODING,
+        header::CONTENT_LENGTH,
+        header::CONTENT_RANGE,
+        header::CONTENT_TYPE,
+        header::COOKIE,
+        header::EXPECT,
+        header::HOST,
+        header::LOCATION,
+        header::PROXY_AUTHORIZATION,
+        header::SET_COOKIE,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        header::VIA,
+    ];
+    let goes_on = |name: &HeaderName| !HEAD_ONLY.contains(name) && !name.as_str().starts_with("x-pillion-");
+    let mut to = HeaderMap::with_capacity(from.len());
+    for (name, value) in from.iter().filter(|(name, _)| goes_on(name)) {
+        to.append(name, value.clone());
+    }
+    to
+}
+
 /// Why an upload ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
@@ -187,6 +225,7 @@ pub struct UploadProgress {
     bytes: AtomicU64,
     done: AtomicBool,
     too_large: AtomicBool,
+    reset: AtomicBool,
     last: Mutex<Instant>,
 }
 
@@ -197,6 +236,7 @@ impl Upload {
             bytes: AtomicU64::new(0),
             done: AtomicBool::new(false),
             too_large: AtomicBool::new(false),
+            reset: AtomicBool::new(false),
             last: Mutex::new(Instant::now()),
         });
         (Self { prefix, body, limit, progress: Arc::clone(&progress) }, progress)
@@ -209,7 +249,10 @@ impl Upload {
         }
         match std::task::ready!(Pin::new(&mut self.body).poll_frame(cx)) {
             Some(Ok(frame)) => Poll::Ready(Some(self.pass(frame))),
-            Some(Err(broken)) => Poll::Ready(Some(Err(UploadError::Broken(broken)))),
+            Some(Err(broken)) => {
+                self.progress.reset.store(is_reset(&broken), Ordering::Release);
+                Poll::Ready(Some(Err(UploadError::Broken(broken))))
+            }
             None => {
                 self.progress.done();
                 Poll::Ready(None)
@@ -229,7 +272,10 @@ impl Upload {
                 if self.body.is_end_stream() {
                     self.progress.done();
                 }
-                Ok(frame)
+                Ok(match frame.trailers_ref() {
+                    Some(fields) => Frame::trailers(trailers(fields)),
+                    None => frame,
+                })
             }
         }
     }
@@ -259,6 +305,11 @@ impl UploadProgress {
     /// Whether it was ended for being over the limit.
     pub fn is_too_large(&self) -> bool {
         self.too_large.load(Ordering::Acquire)
+    }
+
+    /// Whether the agent has taken the request back in the middle of it: by a reset of its stream.
+    pub fn is_reset(&self) -> bool {
+        self.reset.load(Ordering::Acquire)
     }
 
     /// When the last bytes were passed on, or the end.

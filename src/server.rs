@@ -1,14 +1,15 @@
 //! Builds the parts once, connects them, runs them, and takes them down in order.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::time::{sleep, timeout};
+use tracing::Instrument as _;
 
 use crate::{
     admin::Admin,
     body::Ledger,
-    config::Config,
-    downstream::{self, Gate},
+    config::{Config, Listen, TlsError},
+    downstream::{self, Gate, Listener, Shield},
     drain::{self, Drainer, Stage, Tracker},
     proxy::Proxy,
     telemetry::Telemetry,
@@ -33,19 +34,22 @@ pub enum StartError {
         /// Which one.
         key: &'static str,
         /// The address.
-        address: SocketAddr,
+        address: Listen,
         /// Why.
         #[source]
         source: io::Error,
     },
+    /// The certificate that was good when the config was read is so no more.
+    #[error("cannot speak TLS (server.tls)")]
+    Tls(#[from] TlsError),
 }
 
 /// A running proxy.
 #[derive(Debug)]
 pub struct Server {
     config: Arc<Config>,
-    traffic: SocketAddr,
-    admin: SocketAddr,
+    traffic: Listen,
+    admin: Listen,
     telemetry: Telemetry,
     /// Connections of agents, and who accepts them.
     agents: Tracker,
@@ -58,31 +62,38 @@ impl Server {
     /// Binds both ports and serves.
     pub fn start(config: Config, telemetry: Telemetry) -> Result<Self, StartError> {
         let config = Arc::new(config);
-        let bind = |key, address| downstream::bind(address).map_err(|source| StartError::Bind { key, address, source });
-        let (traffic, admin) = (bind("server.listen", config.server.listen)?, bind("server.admin", config.server.admin)?);
-        let address = |listener: &tokio::net::TcpListener, asked| listener.local_addr().unwrap_or(asked);
-        let (traffic_address, admin_address) = (address(&traffic, config.server.listen), address(&admin, config.server.admin));
-        warn_beyond_loopback(&[("traffic", traffic_address), ("the admin port", admin_address)]);
+        let bind = |key, address: &Listen| Listener::bind(address).map_err(|source| StartError::Bind { key, address: address.clone(), source });
+        let (traffic, admin) = (bind("server.listen", &config.server.listen)?, bind("server.admin", &config.server.admin)?);
+        let (traffic_address, admin_address) = (traffic.address().clone(), admin.address().clone());
+        warn_beyond_loopback(&[("traffic", &traffic_address), ("the admin port", &admin_address)]);
 
         let (drainer, drain) = drain::channel();
         let (admin_drainer, admin_drain) = drain::channel();
         let (agents, upstreams, ledger) = (Tracker::default(), Tracker::default(), Ledger::default());
         watch(&telemetry, &ledger, [agents.clone(), upstreams.clone()]);
+        let shield = config.server.tls.as_ref().map(|tls| Shield::new(tls, &upstreams, &drain)).transpose()?;
         let destinations = Destinations::new(&config, &upstreams, &telemetry);
         let proxy = Arc::new(Proxy::new(Arc::clone(&config), destinations, telemetry.clone(), ledger, drain.clone()));
         let server = Arc::new(config.server.clone());
-        let page = Arc::new(Admin::new(server, traffic_address, telemetry.clone(), drain.clone()));
+        let page = Arc::new(Admin::new(server, traffic_address.url(shield.is_some()), telemetry.clone(), drain.clone()));
 
         let gate = Gate {
             max_connections: config.server.max_connections,
             head_limit: config.server.head_limit,
             reader: config.policy.timeouts.reader,
+            tls: shield,
             telemetry: telemetry.clone(),
             tracker: agents.clone(),
             drain: drain.clone(),
         };
-        let admin_gate =
-            Gate { max_connections: ADMIN_CONNECTIONS, head_limit: ADMIN_HEAD, tracker: upstreams.clone(), drain: admin_drain, ..gate.clone() };
+        let admin_gate = Gate {
+            max_connections: ADMIN_CONNECTIONS,
+            head_limit: ADMIN_HEAD,
+            tracker: upstreams.clone(),
+            drain: admin_drain,
+            tls: None,
+            ..gate.clone()
+        };
         agents.spawn(downstream::accept(traffic, gate, move |request, peer| {
             let proxy = Arc::clone(&proxy);
             async move { proxy.handle(request, peer).await }
@@ -100,13 +111,18 @@ impl Server {
     }
 
     /// Where agents connect.
-    pub fn traffic(&self) -> SocketAddr {
-        self.traffic
+    pub fn traffic(&self) -> &Listen {
+        &self.traffic
+    }
+
+    /// The same as a URL.
+    pub fn url(&self) -> String {
+        self.traffic.url(self.config.server.tls.is_some())
     }
 
     /// Where health and metrics are.
-    pub fn admin(&self) -> SocketAddr {
-        self.admin
+    pub fn admin(&self) -> &Listen {
+        &self.admin
     }
 
     /// Where its exchanges are reported.
@@ -116,6 +132,17 @@ impl Server {
 
     /// Ends it: unready, no new connections, what is in flight finishes within the grace period, the rest is cut, telemetry is flushed.
     pub async fn stop(self) {
+        self.drain().instrument(tracing::info_span!("drain")).await;
+        let telemetry = self.telemetry;
+        // Blocks until spans and lines are out, so not on the runtime's own threads.
+        let flushed = tokio::task::spawn_blocking(move || telemetry.shutdown(FLUSH));
+        if flushed.await.is_err() {
+            // The flush itself has panicked; there is nobody left to tell.
+        }
+    }
+
+    /// All but the flush.
+    async fn drain(&self) {
         let server = &self.config.server;
         self.drainer.advance(Stage::Leaving);
         sleep(server.drain_delay).await;
@@ -128,18 +155,12 @@ impl Server {
             tracing::warn!(connections = self.agents.running(), "connections that would not end are closed by the exit");
         }
         self.admin_drainer.advance(Stage::Cutting);
-        let telemetry = self.telemetry;
-        // Blocks until spans and lines are out, so not on the runtime's own threads.
-        let flushed = tokio::task::spawn_blocking(move || telemetry.shutdown(FLUSH));
-        if flushed.await.is_err() {
-            // The flush itself has panicked; there is nobody left to tell.
-        }
     }
 }
 
 /// Binding beyond loopback is a deliberate act, and said.
-fn warn_beyond_loopback(addresses: &[(&str, SocketAddr)]) {
-    for (what, address) in addresses.iter().filter(|(_, address)| !address.ip().is_loopback()) {
+fn warn_beyond_loopback(addresses: &[(&str, &Listen)]) {
+    for (what, address) in addresses.iter().filter(|(_, address)| address.is_beyond_loopback()) {
         tracing::warn!(%address, "{what} listens beyond loopback: whoever reaches this address can use it");
     }
 }

@@ -1,6 +1,6 @@
 //! The admin port: health, readiness and metrics. Answers `GET` and `HEAD` alone, and tells nothing to whom it does not know.
 
-use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
+use std::{fmt::Write as _, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -26,14 +26,15 @@ const ENDPOINTS: [(&str, &str); 4] = [
 #[derive(Debug)]
 pub struct Admin {
     server: Arc<Server>,
-    traffic: SocketAddr,
+    /// The URL that agents connect to.
+    traffic: String,
     telemetry: Telemetry,
     drain: Drain,
 }
 
 impl Admin {
-    /// `traffic` is where agents connect.
-    pub fn new(server: Arc<Server>, traffic: SocketAddr, telemetry: Telemetry, drain: Drain) -> Self {
+    /// `traffic` is the URL that agents connect to.
+    pub fn new(server: Arc<Server>, traffic: String, telemetry: Telemetry, drain: Drain) -> Self {
         Self { server, traffic, telemetry, drain }
     }
 
@@ -61,7 +62,7 @@ impl Admin {
 
     /// The token where there is one; the names of this machine on loopback.
     fn admit(&self, request: &Request<Incoming>) -> Result<(), Box<Response<Full<Bytes>>>> {
-        if self.server.admin.ip().is_loopback() && check_origin(&self.server.hosts, request.uri(), request.version(), request.headers()).is_err() {
+        if self.server.admin.is_loopback() && check_origin(&self.server.hosts, request.uri(), request.version(), request.headers()).is_err() {
             return Err(Box::new(text(StatusCode::MISDIRECTED_REQUEST, "this Host or Origin is not known here; add it to server.hosts\n")));
         }
         match &self.server.admin_token {
@@ -87,7 +88,7 @@ impl Admin {
     }
 
     fn index(&self) -> String {
-        let mut index = format!("Pillion {}; agents connect to http://{}\n\n", env!("CARGO_PKG_VERSION"), self.traffic);
+        let mut index = format!("Pillion {}; agents connect to {}\n\n", env!("CARGO_PKG_VERSION"), self.traffic);
         for (path, what) in ENDPOINTS {
             // Writing to a string cannot fail.
             let _ = writeln!(index, "  {path:<10} {what}");

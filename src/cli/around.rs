@@ -2,12 +2,12 @@
 
 use std::{
     ffi::OsString,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     os::unix::process::ExitStatusExt,
     process::{ExitCode, ExitStatus},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::{
     process::{Child, Command},
     signal::unix::SignalKind,
@@ -16,7 +16,7 @@ use tokio::{
 use super::run::{self, Signals, say};
 use crate::{
     config::{Environment, Loaded, LogLevel},
-    server::StartError,
+    server::{Server, StartError},
     telemetry::{Telemetry, names::Outcome},
 };
 
@@ -28,10 +28,13 @@ pub(super) async fn serve(mut loaded: Loaded, environment: &Environment, command
         loaded.config.telemetry.log_level = LogLevel::Warn;
     }
     let mut signals = Signals::new()?;
+    if loaded.config.server.listen.tcp().is_none() {
+        bail!("no client takes a Unix socket for a base URL: `run -- COMMAND` wants an address and port in server.listen");
+    }
     let server = start(&loaded)?;
     let mut child = Command::new(program)
         .args(arguments)
-        .envs(variables(server.traffic(), environment))
+        .envs(variables(&server, environment))
         .spawn()
         .with_context(|| format!("cannot start {}", program.display()))?;
     let status = wait(&mut child, &mut signals).await?;
@@ -55,12 +58,12 @@ fn summary(telemetry: &Telemetry) -> Option<String> {
 }
 
 /// On the ports of the config; where those are the default ones and taken, on any.
-fn start(loaded: &Loaded) -> anyhow::Result<crate::server::Server> {
+fn start(loaded: &Loaded) -> anyhow::Result<Server> {
     match run::start(loaded.config.clone(), &loaded.warnings) {
         Err(error) if is_taken(&error) && loaded.origins.is_default("server.listen") && loaded.origins.is_default("server.admin") => {
             let mut config = loaded.config.clone();
-            config.server.listen.set_port(0);
-            config.server.admin.set_port(0);
+            let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            (config.server.listen, config.server.admin) = (any_port.into(), any_port.into());
             run::start(config, &[])
         }
         started => started,
@@ -72,8 +75,8 @@ fn is_taken(error: &anyhow::Error) -> bool {
 }
 
 /// What points SDKs here. Requests to it must not go through a proxy of the environment.
-fn variables(traffic: SocketAddr, environment: &Environment) -> Vec<(&'static str, String)> {
-    let root = format!("http://{traffic}");
+fn variables(server: &Server, environment: &Environment) -> Vec<(&'static str, String)> {
+    let root = server.url();
     let mut variables = vec![
         ("OPENAI_BASE_URL", format!("{root}/v1")),
         ("OPENAI_API_BASE", format!("{root}/v1")),
@@ -83,7 +86,8 @@ fn variables(traffic: SocketAddr, environment: &Environment) -> Vec<(&'static st
     ];
     for name in ["NO_PROXY", "no_proxy"] {
         let others = environment.of(name).filter(|others| !others.is_empty()).map(|others| format!("{others},")).unwrap_or_default();
-        variables.push((name, format!("{others}{}", traffic.ip())));
+        let host = server.traffic().tcp().map(|address| address.ip().to_string()).unwrap_or_default();
+        variables.push((name, format!("{others}{host}")));
     }
     variables
 }

@@ -55,11 +55,12 @@ pub(super) fn start(config: Config, warnings: &[String]) -> anyhow::Result<Serve
     let telemetry = Telemetry::start(&config.telemetry, Box::new(std::io::stderr()))?;
     // Fails only where one is set already: by a first try on other ports.
     let _ = tracing::subscriber::set_global_default(telemetry.subscriber());
+    let _start = tracing::info_span!("start").entered();
     for warning in warnings {
         tracing::warn!("{warning}");
     }
     let server = Server::start(config, telemetry)?;
-    tracing::info!("agents connect to http://{}, metrics are at http://{}/metrics", server.traffic(), server.admin());
+    tracing::info!("agents connect to {}, metrics are at {}/metrics", server.url(), server.admin().url(false));
     Ok(server)
 }
 

@@ -28,10 +28,11 @@ impl Default for Config {
 impl Default for Server {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 4100)),
-            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 4101)),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 4100)).into(),
+            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 4101)).into(),
             admin_token: None,
             hosts: Vec::new(),
+            tls: None,
             drain_delay: Duration::ZERO,
             grace: Duration::from_secs(30),
             body_limit: None,

@@ -1,22 +1,24 @@
 //! Reads the sections that are keys and values only: the two ports, and the policies that routes may override.
 
-use std::net::SocketAddr;
+use std::path::Path;
 
 use super::{
-    Carry, Policy, Retries, Server, Timeouts,
+    Carry, Listen, Policy, Retries, Server, Timeouts,
     errors::Origin,
     fields::{Fields, Reading},
+    listen::listen,
+    tls::tls,
     values,
 };
 
 /// Most that may be held of one request's body: what all of them may hold together.
 const MOST_BODY: u64 = 256 << 20;
 
-/// `server`.
-pub(super) fn server(mut fields: Fields<'_, '_>) -> Server {
+/// `server`. `base`: the folder that paths of files start from.
+pub(super) fn server(mut fields: Fields<'_, '_>, base: &Path) -> Server {
     let mut server = Server::default();
-    fields.set("listen", &mut server.listen, values::address);
-    fields.set("admin", &mut server.admin, values::address);
+    fields.set("listen", &mut server.listen, listen);
+    fields.set("admin", &mut server.admin, listen);
     server.admin_token = fields.secret("admin_token", values::credential);
     server.hosts = hosts(&mut fields);
     fields.set("drain_delay", &mut server.drain_delay, values::duration);
@@ -25,8 +27,9 @@ pub(super) fn server(mut fields: Fields<'_, '_>) -> Server {
     // Below 8 KiB hyper refuses to work; above 1 MiB a head is an attack.
     fields.set("head_limit", &mut server.head_limit, values::size(8 << 10..=1 << 20));
     fields.set("max_connections", &mut server.max_connections, values::whole(1..=1_000_000));
-    fields.later("tls", &[]);
+    server.tls = fields.section("tls", |section| tls(section, base)).flatten();
     check_ports(fields.reading, &server);
+    check_tls(fields.reading, &server);
     fields.finish();
     server
 }
@@ -98,22 +101,35 @@ fn hosts(fields: &mut Fields<'_, '_>) -> Vec<String> {
 }
 
 fn check_ports(reading: &mut Reading<'_>, server: &Server) {
-    if clash(server.listen, server.admin) {
+    if clash(&server.listen, &server.admin) {
         let path = later_of(reading, ["server.listen".to_owned(), "server.admin".to_owned()]);
         let origin = reading.origins.of(&path).clone();
-        let message = format!("`listen` ({}) and `admin` ({}) cannot share a port", server.listen, server.admin);
+        let message = format!(
+            "`listen` ({}) and `admin` ({}) cannot share {}",
+            server.listen,
+            server.admin,
+            if server.listen.tcp().is_some() { "a port" } else { "a socket" }
+        );
         reading.report(&origin, &path, message);
     }
-    if !server.admin.ip().is_loopback() && server.admin_token.is_none() {
+    if server.admin.is_beyond_loopback() && server.admin_token.is_none() {
         let origin = reading.origins.of("server.admin").clone();
         let message = format!("an admin port beyond loopback ({}) wants `server.admin_token`", server.admin);
         reading.report(&origin, "server.admin", message);
     }
-    for (key, address) in [("server.listen", server.listen), ("server.admin", server.admin)] {
-        if !address.ip().is_loopback() {
+    for (key, address) in [("server.listen", &server.listen), ("server.admin", &server.admin)] {
+        if address.is_beyond_loopback() {
             let origin = reading.origins.of(key).clone();
             reading.warnings.push(format!("{key} is {address} ({origin}): reachable from beyond this machine"));
         }
+    }
+}
+
+/// TLS over what only this machine's containers share protects nothing.
+fn check_tls(reading: &mut Reading<'_>, server: &Server) {
+    if server.tls.is_some() && server.listen.unix().is_some() {
+        let origin = reading.origins.of("server.tls.cert").clone();
+        reading.report(&origin, "server.tls", "is of no use: `listen` is a Unix socket");
     }
 }
 
@@ -124,6 +140,7 @@ fn later_of(reading: &Reading<'_>, paths: [String; 2]) -> String {
     if is_second { second } else { first }
 }
 
-fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+fn clash(a: &Listen, b: &Listen) -> bool {
+    let (Some(a), Some(b)) = (a.tcp(), b.tcp()) else { return a == b };
     a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }

@@ -79,7 +79,9 @@ pub(super) fn word_of<T: PartialEq>(table: &'static [(&'static str, T)], value: 
 pub(super) fn address(text: &str) -> Result<SocketAddr, Wanted> {
     let local = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
     let address = local.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).or_else(|| text.parse().ok());
-    address.ok_or_else(|| "an address and port such as `127.0.0.1:4100` or `[::1]:4100`; `0.0.0.0:4100` is every interface".into())
+    address.ok_or_else(|| {
+        "an address and port such as `127.0.0.1:4100` or `[::1]:4100`; `0.0.0.0:4100` is every interface; or `unix:` and the path of a socket".into()
+    })
 }
 
 /// A host name as it stands in `Host`, without a port.

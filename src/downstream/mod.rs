@@ -1,21 +1,30 @@
 //! The side that calls us: accepts connections, bounds them, and gives each request on them to whoever serves.
 //! It never stops accepting for an error of one connection, nor for want of file descriptors.
 
+mod frames;
+mod http2;
+mod listener;
 mod socket;
+mod stream;
+mod tls;
+mod transport;
 
-use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use http_body::Body;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
 };
 
-use self::socket::{AgentSocket, Patience};
+pub use self::{listener::Listener, tls::Shield};
+use self::{
+    socket::{AgentSocket, Patience},
+    transport::Transport,
+};
 use crate::{
     drain::{Drain, Stage, Tracker},
     proxy::Peer,
@@ -25,8 +34,6 @@ use crate::{
     },
 };
 
-/// Connections that the kernel keeps until they are accepted.
-const BACKLOG: i32 = 1024;
 /// Smallest buffer that hyper takes.
 const BUFFER_MIN: usize = 8 << 10;
 /// First and last pause after an accept that failed for want of resources.
@@ -43,6 +50,8 @@ pub struct Gate {
     pub head_limit: usize,
     /// How long an agent may read nothing while bytes wait.
     pub reader: Option<Duration>,
+    /// What TLS is accepted with, where it is to be spoken.
+    pub tls: Option<Shield>,
     /// Where what belongs to no exchange is counted.
     pub telemetry: Telemetry,
     /// Who owns the tasks.
@@ -51,25 +60,14 @@ pub struct Gate {
     pub drain: Drain,
 }
 
-/// Binds an address.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let domain = socket2::Domain::for_address(address);
-    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
-}
-
 /// Accepts until the drain begins; `serve` answers each request.
-pub async fn accept<S, F, B>(listener: TcpListener, gate: Gate, serve: S)
+pub async fn accept<S, F, B>(listener: Listener, gate: Gate, serve: S)
 where
     S: Fn(Request<Incoming>, Arc<Peer>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: Body + Send + 'static,
+    B: Body + Unpin + Send + 'static,
     B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Unpin + Send,
 {
     let places = Arc::new(Semaphore::new(gate.max_connections));
     let mut pause = PAUSES.0;
@@ -80,10 +78,10 @@ where
             () = gate.drain.reached(Stage::Draining) => return,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok(transport) => {
                 pause = PAUSES.0;
                 let place = place.expect("the semaphore is never closed");
-                gate.tracker.spawn(connection(stream, place, gate.clone(), serve.clone()));
+                gate.tracker.spawn(connection(transport, place, gate.clone(), serve.clone()));
             }
             Err(error) if is_of_one_connection(&error) => gate.telemetry.accept_error(),
             Err(error) => {
@@ -104,7 +102,63 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-async fn connection<S, F, B>(stream: TcpStream, place: OwnedSemaphorePermit, gate: Gate, serve: S)
+/// Serves a connection in whichever protocol its agent speaks.
+async fn connection<S, F, B>(transport: Transport, place: OwnedSemaphorePermit, gate: Gate, serve: S)
+where
+    S: Fn(Request<Incoming>, Arc<Peer>) -> F + Send,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body + Unpin + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Unpin + Send,
+{
+    let peer = Arc::new(Peer::new(gate.telemetry.connection(Side::Downstream)));
+    let transport = tokio::select! {
+        shielded = shield(transport, &gate) => shielded,
+        () = gate.drain.reached(Stage::Draining) => return,
+    };
+    let Some(transport) = transport else { return };
+    let agreed = transport.has_agreed_on_http2();
+    let mut socket = AgentSocket::new(transport, Arc::clone(&peer), Patience::new(gate.reader));
+    let sniffed = tokio::select! {
+        sniffed = socket.is_http2() => sniffed,
+        () = gate.drain.reached(Stage::Draining) => return,
+    };
+    match sniffed {
+        Ok(is_http2) if agreed || is_http2 => Box::pin(http2::serve(socket, &peer, &gate, serve)).await,
+        Ok(_) => {
+            http1(socket, &peer, &gate, serve).await;
+            // The exchange that switched protocols goes on, in the same place, until it has ended.
+            if let Some(tunnel) = peer.tunnel() {
+                Box::pin(tunnel.run()).await;
+            }
+        }
+        Err(_) if peer.is_slow() => gate.telemetry.refused(None, Reason::SlowHead),
+        Err(_) => {}
+    }
+    drop(place);
+}
+
+/// Shakes hands where TLS is to be spoken. `None`: it came to nothing, which is counted where it was the agent's doing.
+async fn shield(transport: Transport, gate: &Gate) -> Option<Transport> {
+    let (tls, stream) = match (&gate.tls, transport) {
+        (Some(tls), Transport::Tcp(stream)) => (tls, stream),
+        (_, transport) => return Some(transport),
+    };
+    match tls.accept(stream).await {
+        Ok(stream) => return Some(Transport::Tls(Box::new(stream))),
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => gate.telemetry.refused(None, Reason::SlowHead),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            tracing::debug!(%error, "a TLS handshake has failed");
+            gate.telemetry.refused(None, Reason::Framing);
+        }
+        // Hung up: a probe that only looks whether somebody listens.
+        Err(_) => {}
+    }
+    None
+}
+
+/// Serves an HTTP/1.1 connection to its end.
+async fn http1<S, F, B>(socket: AgentSocket, peer: &Arc<Peer>, gate: &Gate, serve: S)
 where
     S: Fn(Request<Incoming>, Arc<Peer>) -> F + Send,
     F: Future<Output = Response<B>> + Send,
@@ -112,11 +166,7 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    // Refused only by a socket that is closed already, which the first read will tell.
-    let _ = stream.set_nodelay(true);
-    let peer = Arc::new(Peer::new(gate.telemetry.connection(Side::Downstream)));
-    let socket = AgentSocket::new(stream, Arc::clone(&peer), Patience::new(gate.reader));
-    let asking = Arc::clone(&peer);
+    let asking = Arc::clone(peer);
     let service = service_fn(move |request| {
         let answer = serve(request, Arc::clone(&asking));
         async move { Ok::<_, std::convert::Infallible>(answer.await) }
@@ -128,7 +178,7 @@ where
         .max_buf_size(gate.head_limit.max(BUFFER_MIN))
         .preserve_header_case(true)
         .auto_date_header(false);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service).with_upgrades());
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = gate.drain.reached(Stage::Draining) => {
@@ -138,9 +188,8 @@ where
         }
     };
     if let Err(error) = ended {
-        count(&gate.telemetry, &peer, &error);
+        count(&gate.telemetry, peer, &error);
     }
-    drop(place);
 }
 
 /// Counts what ended a connection before there was an exchange to tell it.

@@ -10,17 +10,23 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep_until},
 };
 
+use super::{
+    frames::{CALM, Frames},
+    transport::Transport,
+};
 use crate::proxy::{Peer, Turn};
 
+/// What an HTTP/2 connection begins with (RFC 9113 §3.4), and no HTTP/1.1 request.
+const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// From the first byte of a head (or a new connection) to its last.
-const HEAD: Duration = Duration::from_secs(10);
+pub(super) const HEAD: Duration = Duration::from_secs(10);
 /// Between two exchanges. Python's clients drop idle connections after 5 s, so this never races with them.
-const IDLE: Duration = Duration::from_mins(1);
+pub(super) const IDLE: Duration = Duration::from_mins(1);
 
 /// The clocks of one connection.
 #[derive(Debug)]
@@ -90,18 +96,68 @@ impl Patience {
 /// One agent's connection.
 #[derive(Debug)]
 pub(super) struct AgentSocket {
-    stream: TcpStream,
+    transport: Transport,
     peer: Arc<Peer>,
     patience: Patience,
+    sniffed: Sniffed,
+    /// What the agent sends, followed where it is HTTP/2.
+    frames: Option<Frames>,
+    /// Whether the last write was taken in part only.
+    is_midway: bool,
+}
+
+/// The first bytes of a connection, read to tell its protocol and still to be given to who speaks it.
+#[derive(Debug, Default)]
+struct Sniffed {
+    bytes: [u8; PREFACE.len()],
+    read: usize,
+    given: usize,
 }
 
 impl AgentSocket {
-    /// Around an accepted stream.
-    pub(super) fn new(stream: TcpStream, peer: Arc<Peer>, patience: Patience) -> Self {
-        Self { stream, peer, patience }
+    /// Around an accepted connection.
+    pub(super) fn new(transport: Transport, peer: Arc<Peer>, patience: Patience) -> Self {
+        Self { transport, peer, patience, sniffed: Sniffed::default(), frames: None, is_midway: false }
     }
 
-    fn written(&mut self, polled: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// Whether the agent begins as HTTP/2 does. Reads no further than it takes to tell.
+    pub(super) async fn is_http2(&mut self) -> io::Result<bool> {
+        let mut sniffed = Sniffed::default();
+        while PREFACE.starts_with(sniffed.seen()) && sniffed.read < PREFACE.len() {
+            let read = self.read(sniffed.bytes.get_mut(sniffed.read..).unwrap_or_default()).await?;
+            if read == 0 {
+                break;
+            }
+            sniffed.read += read;
+        }
+        let is_preface = sniffed.seen() == PREFACE;
+        self.sniffed = sniffed;
+        Ok(is_preface)
+    }
+
+    /// From now on HTTP/2 is spoken, preface first.
+    pub(super) fn speak_http2(&mut self) {
+        self.peer.multiplex();
+        let mut frames = Frames::new(PREFACE.len(), Instant::now());
+        frames.follow(self.sniffed.seen(), Instant::now());
+        self.frames = Some(frames);
+    }
+
+    /// An error where these bytes make it a flood. The agent is told, if there is room and no frame of ours is half written.
+    fn follow(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(frames) = &mut self.frames else { return Ok(()) };
+        if frames.follow(bytes, Instant::now()) {
+            return Ok(());
+        }
+        if !self.is_midway {
+            // Whoever floods and does not read is told nothing.
+            let _ = Pin::new(&mut self.transport).poll_write(cx, &CALM);
+            let _ = Pin::new(&mut self.transport).poll_flush(cx);
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidData, "the agent floods the connection"))
+    }
+
+    fn written<T>(&mut self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
             self.patience.blocked = None;
             return polled;
@@ -113,15 +169,34 @@ impl AgentSocket {
     }
 }
 
+impl Sniffed {
+    fn seen(&self) -> &[u8] {
+        self.bytes.get(..self.read).unwrap_or_default()
+    }
+
+    /// Gives what is left of it to who reads; whether there was anything.
+    fn give(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        let left = self.bytes.get(self.given..self.read).unwrap_or_default();
+        let giving = left.get(..buffer.remaining().min(left.len())).unwrap_or_default();
+        buffer.put_slice(giving);
+        self.given += giving.len();
+        !giving.is_empty()
+    }
+}
+
 impl AsyncRead for AgentSocket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let socket = self.get_mut();
+        if socket.sniffed.give(buffer) {
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut socket.stream).poll_read(cx, buffer);
+        let polled = Pin::new(&mut socket.transport).poll_read(cx, buffer);
         let turn = socket.peer.turn();
         if polled.is_ready() {
             if buffer.filled().len() > before {
                 socket.patience.has_read(turn);
+                socket.follow(buffer.filled().get(before..).unwrap_or_default(), cx)?;
             } else if buffer.remaining() > 0 {
                 socket.peer.leave();
             }
@@ -138,34 +213,38 @@ impl AsyncRead for AgentSocket {
 impl AsyncWrite for AgentSocket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let socket = self.get_mut();
-        let polled = Pin::new(&mut socket.stream).poll_write(cx, bytes);
+        let polled = Pin::new(&mut socket.transport).poll_write(cx, bytes);
+        socket.is_midway = !matches!(polled, Poll::Ready(Ok(written)) if written == bytes.len());
         socket.written(polled, cx)
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let socket = self.get_mut();
-        let polled = Pin::new(&mut socket.stream).poll_write_vectored(cx, slices);
+        let polled = Pin::new(&mut socket.transport).poll_write_vectored(cx, slices);
+        socket.is_midway = !matches!(polled, Poll::Ready(Ok(written)) if written == slices.iter().map(|slice| slice.len()).sum::<usize>());
         socket.written(polled, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.transport.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let socket = self.get_mut();
+        // What TLS has encrypted may still wait here, with nothing more to be written.
+        let polled = Pin::new(&mut socket.transport).poll_flush(cx);
+        socket.written(polled, cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        Pin::new(&mut self.get_mut().transport).poll_shutdown(cx)
     }
 }
 
 impl Drop for AgentSocket {
     fn drop(&mut self) {
         if self.peer.is_reset_on_close() {
-            // Fails only where the connection is gone already.
-            let _ = self.stream.set_zero_linger();
+            self.transport.reset();
         }
     }
 }

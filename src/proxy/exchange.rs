@@ -11,12 +11,12 @@ use tokio::time::Instant;
 
 use super::peer::Peer;
 use crate::{
-    config::Upstream,
     drain::{Drain, Reached, Stage},
     telemetry::{
         InFlight, Phase, Record, Telemetry, TraceContext,
         names::{Clock, Outcome, Reason},
     },
+    upstream::Destination,
 };
 
 /// Longest path that is kept.
@@ -55,19 +55,25 @@ impl Exchange {
         &self.peer
     }
 
+    /// The same, shared.
+    pub fn shared_peer(&self) -> Arc<Peer> {
+        Arc::clone(&self.peer)
+    }
+
     /// When the head had arrived.
     pub fn started(&self) -> Instant {
         self.record.as_ref().map_or_else(Instant::now, |record| record.started)
     }
 
     /// Counts it as in flight at this upstream until it ends.
-    pub fn admit(&mut self, upstream: &Upstream) {
+    pub fn admit(&mut self, destination: &Destination) {
+        let upstream = &destination.upstream;
         self.in_flight = Some(self.telemetry.in_flight(&upstream.name));
         let record = self.record();
         record.credentials_replaced = upstream.api_key.is_some();
         record.upstream = Some(Arc::clone(&upstream.name));
         record.provider = Some(Arc::clone(&upstream.provider));
-        record.server = Some((Arc::from(upstream.host.as_str()), upstream.port));
+        record.server = Some(destination.server.clone());
     }
 
     /// Waits for `other`; the time is not ours.

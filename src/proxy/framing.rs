@@ -2,7 +2,7 @@
 //! HTTP layer answers: a bare status and a close.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header, request};
+use http::{HeaderValue, Response, StatusCode, Version, header, request};
 
 use super::relay::Relayed;
 
@@ -21,8 +21,21 @@ pub(super) fn bare_answer(head: &request::Parts, limit: usize) -> Option<Respons
     Some(response)
 }
 
-/// Whether the transfer coding is anything but `chunked`, said once: hyper looks at the end of the list alone, and what stands before it would be lost.
+/// Whether a reader may take it for more than one thing.
 fn is_ambiguous(head: &request::Parts) -> bool {
+    has_odd_coding(head) || (head.version == Version::HTTP_2 && has_other_host(head))
+}
+
+/// Whether `host` names another than `:authority` does, or there are two of it (RFC 9113 §8.3.1).
+fn has_other_host(head: &request::Parts) -> bool {
+    let authority = head.uri.authority().map_or("", |authority| authority.as_str());
+    let mut hosts = head.headers.get_all(header::HOST).iter();
+    let same = hosts.next().is_none_or(|host| authority.is_empty() || host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()));
+    !same || hosts.next().is_some()
+}
+
+/// Whether the transfer coding is anything but `chunked`, said once: hyper looks at the end of the list alone, and what stands before it would be lost.
+fn has_odd_coding(head: &request::Parts) -> bool {
     let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
     let first = codings.next();
     first.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) || codings.next().is_some()

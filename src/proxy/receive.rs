@@ -7,7 +7,7 @@ use http::{Method, header, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use super::{exchange::Exchange, refusal::Refusal, route::Target};
+use super::{exchange::Exchange, peer::Peer, refusal::Refusal, route::Target};
 use crate::{
     body::{self, Held, Ledger, ReadError, Reservation, Upload, UploadProgress},
     config::Policy,
@@ -51,10 +51,11 @@ pub(super) async fn receive(
         return Ok((Received::Whole(Bytes::new(), reservation), call));
     }
     let held_max = policy.retries.body_max.min(limit.unwrap_or(u64::MAX));
-    let hold = target.dialect.is_some() && head.method == Method::POST && stated.is_none_or(|stated| stated <= held_max);
+    let hold =
+        target.dialect.is_some() && head.method == Method::POST && stated.map_or_else(|| !announces_trailers(head), |stated| stated <= held_max);
     let read = if hold {
         let reading = body::read_up_to(&mut body, held_max, &mut reservation, policy.timeouts.upload);
-        exchange.wait(reading).await.map_err(|error| broken(&error))?
+        exchange.wait(reading).await.map_err(|error| broken(&error, exchange.peer()))?
     } else {
         Held::Over(Bytes::new())
     };
@@ -71,6 +72,11 @@ pub(super) async fn receive(
     }
 }
 
+/// Whether fields shall follow the body: they can go on only behind a body that passes as it comes.
+fn announces_trailers(head: &request::Parts) -> bool {
+    head.headers.contains_key(header::TRAILER)
+}
+
 /// Whether the body is not compressed.
 fn is_plain(head: &request::Parts) -> bool {
     head.headers.get(header::CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity")
@@ -81,7 +87,10 @@ pub(super) fn too_large(limit: u64) -> Refusal {
     Refusal::new(Reason::BodyTooLarge, format!("The request's body is larger than {limit} bytes (server.body_limit)"))
 }
 
-fn broken(error: &ReadError) -> Refusal {
+fn broken(error: &ReadError, peer: &Peer) -> Refusal {
+    if matches!(error, ReadError::Broken(error) if body::is_reset(error)) {
+        peer.leave();
+    }
     match error {
         ReadError::Silent(silence) => Refusal::timed_out(Clock::Upload, "no byte of the request's body from the agent", Some(*silence), 0),
         ReadError::Broken(_) => Refusal::new(Reason::Framing, "The request's body broke off, or its framing is not valid HTTP"),

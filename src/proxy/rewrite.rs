@@ -1,7 +1,7 @@
 //! Step 4: the only place where a head changes. Everything else of a request and a reply goes on as it came: names in their spelling,
 //! values and repeats in their order.
 
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header, request, response};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request, response};
 
 use crate::{
     body::Outgoing,
@@ -9,13 +9,14 @@ use crate::{
     wire::Dialect,
 };
 
-/// A request's head as it goes up; the same for every attempt.
+/// A request's head as it goes up; the same for every attempt but for a `traceparent` of ours.
 #[derive(Debug)]
-pub(super) struct Template {
+pub(super) struct Template<'a> {
     method: Method,
-    uri: Uri,
     headers: HeaderMap,
     extensions: Extensions,
+    upward: Upward<'a>,
+    traceparent: Option<HeaderValue>,
 }
 
 /// What a request's head becomes on its way up.
@@ -33,36 +34,41 @@ pub(super) struct Upward<'a> {
     pub carry: &'a Carry,
     /// Our own mark in `via`.
     pub mark: &'a str,
+    /// The protocol that the connection shall switch to, if it may.
+    pub switch: Option<&'a HeaderValue>,
 }
 
-impl Template {
+impl<'a> Template<'a> {
     /// Rewrites a head that came from an agent.
-    pub(super) fn new(mut head: request::Parts, upward: Upward<'_>) -> Self {
-        let headers = request_headers(&head.headers, &upward);
+    pub(super) fn new(mut head: request::Parts, upward: Upward<'a>) -> Self {
         // Extensions carry the spelling of the header names; what else a listener puts there is not for an upstream.
         head.extensions.remove::<hyper::upgrade::OnUpgrade>();
-        Self { method: head.method, uri: upward.uri, headers, extensions: head.extensions }
+        Self { method: head.method, headers: head.headers, extensions: head.extensions, upward, traceparent: None }
     }
 
     /// One attempt's request.
     pub(super) fn request(&self, body: Outgoing) -> Request<Outgoing> {
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
+        *request.uri_mut() = self.upward.uri.clone();
+        *request.headers_mut() = request_headers(&self.headers, &self.upward);
         *request.extensions_mut() = self.extensions.clone();
+        if let Some(traceparent) = &self.traceparent {
+            request.headers_mut().insert("traceparent", traceparent.clone());
+        }
         request
     }
 
     /// Puts our own `traceparent` in place of the agent's.
     pub(super) fn set_traceparent(&mut self, traceparent: HeaderValue) {
-        self.headers.insert("traceparent", traceparent);
+        self.traceparent = Some(traceparent);
     }
 }
 
 fn request_headers(from: &HeaderMap, upward: &Upward<'_>) -> HeaderMap {
     let named = named_by_connection(from);
-    let mut to = HeaderMap::with_capacity(from.len() + 2);
+    let credentials = upward.upstream.credentials(upward.dialect);
+    let mut to = HeaderMap::with_capacity(from.len() + 3);
     if !from.contains_key(header::HOST) {
         to.append(header::HOST, upward.host.clone());
     }
@@ -71,15 +77,44 @@ fn request_headers(from: &HeaderMap, upward: &Upward<'_>) -> HeaderMap {
             if !to.contains_key(header::HOST) {
                 to.append(header::HOST, upward.host.clone());
             }
-        } else if is_carried(name, &named) && !name.as_str().starts_with("x-pillion-") && *name != header::PROXY_AUTHORIZATION {
-            to.append(name.clone(), value.clone());
+        } else if is_carried(name, &named) && !is_for_pillion(name) && !(credentials.is_some() && is_credential(name)) {
+            to.append(name, value.clone());
         }
     }
-    replace_credentials(&mut to, upward);
+    if let Some((name, value)) = credentials {
+        to.append(name, value);
+    }
+    if from.get_all(header::TE).iter().any(takes_trailers) {
+        to.append(header::TE, HeaderValue::from_static("trailers"));
+        to.append(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+    if let Some(protocol) = upward.switch {
+        switch(&mut to, protocol.clone());
+    }
     if upward.carry.via {
         to.append(header::VIA, via(upward.mark));
     }
     to
+}
+
+/// Whether `te` says that fields after the body are read (RFC 9110 §10.1.4): then we read them too, and pass them on.
+fn takes_trailers(te: &HeaderValue) -> bool {
+    te.to_str().is_ok_and(|te| te.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
+}
+
+/// Asks for a switch, or grants it.
+fn switch(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.append(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.append(header::UPGRADE, protocol);
+}
+
+fn is_for_pillion(name: &HeaderName) -> bool {
+    *name == header::PROXY_AUTHORIZATION || name.as_str().starts_with("x-pillion-")
+}
+
+/// Whether a header says who the agent is to the model: it makes way for the upstream's own key, if the config gives one.
+fn is_credential(name: &HeaderName) -> bool {
+    *name == header::AUTHORIZATION || matches!(name.as_str(), "x-api-key" | "x-goog-api-key" | "api-key")
 }
 
 fn via(mark: &str) -> HeaderValue {
@@ -90,19 +125,6 @@ fn via(mark: &str) -> HeaderValue {
 pub(super) fn has_passed(headers: &HeaderMap, mark: &str) -> bool {
     let ours = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.split(',').any(|hop| hop.split_whitespace().nth(1) == Some(mark)));
     headers.get_all(header::VIA).iter().any(ours)
-}
-
-/// The upstream's own key, if the config gives one, in place of whatever the agent sent.
-fn replace_credentials(headers: &mut HeaderMap, upward: &Upward<'_>) {
-    let Some((name, value)) = upward.upstream.credentials(upward.dialect) else { return };
-    let credentials =
-        [header::AUTHORIZATION, HeaderName::from_static("x-api-key"), HeaderName::from_static("x-goog-api-key"), HeaderName::from_static("api-key")];
-    let mut kept = HeaderMap::with_capacity(headers.len() + 1);
-    for (other, value) in headers.iter().filter(|(other, _)| !credentials.contains(other)) {
-        kept.append(other.clone(), value.clone());
-    }
-    kept.append(name, value);
-    *headers = kept;
 }
 
 /// What Pillion adds to a reply's head.
@@ -122,42 +144,59 @@ pub(super) struct Downward<'a> {
 
 /// A reply's head as it goes down.
 pub(super) fn reply_head(head: &mut response::Parts, downward: &Downward<'_>) -> response::Parts {
-    let named = named_by_connection(&head.headers);
-    let framed_twice = head.headers.contains_key(header::TRANSFER_ENCODING);
-    let mut to = HeaderMap::with_capacity(head.headers.len() + 4);
-    for (name, value) in &head.headers {
-        let overruled = downward.spent && downward.carry.should_retry && name == "x-should-retry";
-        let length = framed_twice && *name == header::CONTENT_LENGTH;
-        if is_carried(name, &named) && !overruled && !length {
-            to.append(name.clone(), value.clone());
+    let is_switch = head.status == StatusCode::SWITCHING_PROTOCOLS;
+    let protocol = if is_switch { head.headers.get(header::UPGRADE).cloned() } else { None };
+    let mut rewritten = Response::new(()).into_parts().0;
+    rewritten.status = head.status;
+    rewritten.headers = reply_headers(std::mem::take(&mut head.headers), protocol, downward);
+    rewritten.extensions = std::mem::take(&mut head.extensions);
+    rewritten
+}
+
+fn reply_headers(from: HeaderMap, protocol: Option<HeaderValue>, downward: &Downward<'_>) -> HeaderMap {
+    let named = named_by_connection(&from);
+    let spent = downward.spent && downward.carry.should_retry;
+    let framed_twice = from.contains_key(header::TRANSFER_ENCODING);
+    let goes_on =
+        |name: &HeaderName| is_carried(name, &named) && !(spent && name == "x-should-retry") && !(framed_twice && *name == header::CONTENT_LENGTH);
+    let mut to = if from.keys().all(goes_on) {
+        from
+    } else {
+        let mut to = HeaderMap::with_capacity(from.len() + 4);
+        for (name, value) in from.iter().filter(|(name, _)| goes_on(name)) {
+            to.append(name, value.clone());
         }
+        to
+    };
+    if let Some(protocol) = protocol {
+        switch(&mut to, protocol);
     }
     if downward.carry.via {
         to.append(header::VIA, via(downward.mark));
     }
-    if downward.spent && downward.carry.should_retry {
+    if spent {
         to.append("x-should-retry", HeaderValue::from_static("false"));
     }
     if downward.carry.exchange_headers {
         mark_reply(&mut to, downward.exchange.clone(), downward.attempts);
     }
-    let mut rewritten = Response::new(()).into_parts().0;
-    rewritten.status = head.status;
-    rewritten.headers = to;
-    rewritten.extensions = std::mem::take(&mut head.extensions);
-    rewritten
+    to
 }
+
+const EXCHANGE: HeaderName = HeaderName::from_static("x-pillion-exchange");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-pillion-attempts");
 
 /// `x-pillion-exchange` and `x-pillion-attempts`.
 pub(super) fn mark_reply(headers: &mut HeaderMap, exchange: HeaderValue, attempts: usize) {
-    headers.append("x-pillion-exchange", exchange);
-    headers.append("x-pillion-attempts", HeaderValue::from(attempts));
+    headers.append(EXCHANGE, exchange);
+    headers.append(ATTEMPTS, HeaderValue::from(attempts));
 }
 
-/// Names listed in `connection`, which belong to this hop (RFC 9110 §7.6.1).
+/// Names listed in `connection`, which belong to this hop (RFC 9110 §7.6.1). Options of the connection itself are no names.
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let is_name = |name: &&str| !name.eq_ignore_ascii_case("keep-alive") && !name.eq_ignore_ascii_case("close");
     let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).filter_map(|name| HeaderName::try_from(name.trim()).ok()).collect()
+    values.flat_map(|value| value.split(',')).map(str::trim).filter(is_name).filter_map(|name| HeaderName::try_from(name).ok()).collect()
 }
 
 /// Whether a header goes on. Hop-by-hop ones end here, and so does what `connection` names, but for what a request means and whose it is:

@@ -1,13 +1,12 @@
 //! What a request asks for, free of dialect. Read in one pass from borrowed bytes; a body that cannot be read gives an empty `Call`.
 //! Of a repeated key the last wins, as it does with the model's own server.
 
-use serde::de::{IgnoredAny, MapAccess};
-
 use super::{
     Dialect,
-    json::{self, Json, Key, Take, Taken},
+    json::Json,
     path,
-    prompt::{Prompt, Texts, Tools},
+    prompt::{self, Prompt},
+    skim::{NotJson, Skim},
 };
 
 /// Longest body that is read, in bytes; a longer one gives an empty `Call`. Reading it keeps a worker busy for some 10 ms.
@@ -47,19 +46,10 @@ impl Call {
     }
 
     fn read_body(dialect: Dialect, path: &str, body: &[u8]) -> Option<Self> {
-        let text = String::from_utf8_lossy(body);
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        // A prompt that is valid JSON but cannot be decoded (half a surrogate pair, nested too deep) must not hide the model.
-        let asked =
-            json::read(text, Taken(Asked { dialect, count: true })).or_else(|| json::read(text, Taken(Asked { dialect, count: false }))).flatten()?;
-        Some(asked.into_call(dialect, path))
+        let mut skim = Skim::new(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body));
+        let found = Found::read(dialect, &mut skim).ok()?;
+        skim.is_at_end().then(|| found.into_call(dialect, path))
     }
-}
-
-/// Reads the fields of a request. Without `count` no text is decoded, so that whatever is valid JSON can be read.
-struct Asked {
-    dialect: Dialect,
-    count: bool,
 }
 
 /// The fields of a request that matter, each as the last of its name said.
@@ -76,34 +66,27 @@ struct Found<'a> {
     tools: Option<u64>,
 }
 
-impl<'de> Take<'de> for Asked {
-    type Value = Option<Found<'de>>;
-
-    fn nothing(self) -> Self::Value {
-        None
-    }
-
-    fn fields<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = Found::default();
-        while let Some(key) = map.next_key_seed(Key)? {
-            match Field::of(self.dialect, &key) {
-                Field::Model => found.model = json::value(&mut map)?,
-                Field::Stream => found.stream = json::value(&mut map)?,
-                Field::MaxTokens => found.max_tokens = json::value(&mut map)?,
-                Field::Temperature => found.temperature = json::value(&mut map)?,
-                Field::TopP => found.top_p = json::value(&mut map)?,
-                Field::Settings => found.settings = json::value(&mut map)?,
-                Field::Prompt if self.count => found.prompt = map.next_value_seed(Taken(Prompt::default()))?,
-                Field::System if self.count => found.system = map.next_value_seed(Taken(Texts::All))?,
-                Field::Tools if self.count => found.tools = map.next_value_seed(Taken(Tools))?,
-                _ => drop(map.next_value::<IgnoredAny>()?),
+impl<'a> Found<'a> {
+    fn read(dialect: Dialect, skim: &mut Skim<'a>) -> Result<Self, NotJson> {
+        let mut found = Self::default();
+        skim.object(|skim, key| {
+            match Field::of(dialect, key) {
+                Field::Model => found.model = Json::next(skim)?,
+                Field::Stream => found.stream = Json::next(skim)?,
+                Field::MaxTokens => found.max_tokens = Json::next(skim)?,
+                Field::Temperature => found.temperature = Json::next(skim)?,
+                Field::TopP => found.top_p = Json::next(skim)?,
+                Field::Settings => found.settings = Json::next(skim)?,
+                Field::Prompt => found.prompt = Prompt::read(skim)?,
+                Field::System => found.system = prompt::texts(skim)?,
+                Field::Tools => found.tools = prompt::tools(skim)?,
+                Field::Other => skim.skip()?,
             }
-        }
-        Ok(Some(found))
+            Ok(())
+        })?;
+        Ok(found)
     }
-}
 
-impl Found<'_> {
     fn into_call(self, dialect: Dialect, path: &str) -> Call {
         let settings = self
             .settings

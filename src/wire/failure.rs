@@ -76,7 +76,7 @@ mod tests {
     fn an_error_is_read_by_its_number_its_code_and_its_kind() {
         let check = |text: &str, kind: Option<&str>, code: Option<&str>, status: Option<u16>| {
             let expected = ReplyError { kind: kind.map(str::to_owned), code: code.map(str::to_owned), status };
-            assert_eq!(read(Json::new(text)), expected, "{text}");
+            assert_eq!(read(Json::new(text.as_bytes())), expected, "{text}");
         };
         check(r#"{"type":"overloaded_error","message":"Overloaded"}"#, Some("overloaded_error"), None, Some(529));
         check(r#"{"type":"tokens","code":"rate_limit_exceeded"}"#, Some("tokens"), Some("rate_limit_exceeded"), Some(429));
@@ -97,8 +97,8 @@ mod tests {
 
     #[test]
     fn sentences_and_escapes_are_no_words() {
-        assert_eq!(read(Json::new(r#"{"type":"you said: secret","code":"a\nb"}"#)), ReplyError::default());
-        let long = read(Json::new(&format!(r#"{{"type":"{}"}}"#, "x".repeat(1000))));
+        assert_eq!(read(Json::new(br#"{"type":"you said: secret","code":"a\nb"}"#)), ReplyError::default());
+        let long = read(Json::new(format!(r#"{{"type":"{}"}}"#, "x".repeat(1000)).as_bytes()));
         assert_eq!(long.kind.map(|kind| kind.len()), Some(64));
     }
 }

@@ -5,6 +5,7 @@ use super::{
     facts::{Facts, count},
     failure,
     json::Json,
+    skim::{NotJson, Skim},
 };
 
 /// What ends a stream of events.
@@ -25,7 +26,8 @@ pub(super) fn read(facts: &mut Facts, value: Json<'_>) -> bool {
     facts.id(id);
     facts.model(model);
     if let Some(choices) = choices {
-        choices.items(|position, item| choice(facts, position, item));
+        // What is no list of choices says nothing.
+        let _ = read_choices(facts, &mut choices.skim());
     }
     let groq = groq.and_then(|groq| groq.fields(["usage"])).and_then(|[usage]| usage);
     if let Some(tokens) = tokens.or(groq) {
@@ -34,21 +36,52 @@ pub(super) fn read(facts: &mut Facts, value: Json<'_>) -> bool {
     true
 }
 
-fn choice(facts: &mut Facts, position: usize, choice: Json<'_>) {
-    let Some([index, reason, delta, message, text]) = choice.fields(["index", "finish_reason", "delta", "message", "text"]) else {
-        return;
-    };
-    let index = index.and_then(Json::number).or_else(|| u64::try_from(position).ok()).unwrap_or_default();
-    facts.choice(index, reason);
-    if !facts.content {
-        facts.content = text.is_some_and(Json::is_text) || delta.or(message).is_some_and(has_content);
+/// Reads the choices. They lie in what was read before, and so are valid.
+fn read_choices(facts: &mut Facts, choices: &mut Skim<'_>) -> Result<(), NotJson> {
+    let mut position = 0;
+    choices.array(|skim| {
+        choice(facts, position, skim)?;
+        position += 1;
+        Ok(())
+    })
+}
+
+fn choice(facts: &mut Facts, position: u64, skim: &mut Skim<'_>) -> Result<(), NotJson> {
+    if skim.peek()? != b'{' {
+        return skim.skip();
     }
+    let (mut index, mut reason, mut content) = (None, None, false);
+    skim.object(|skim, key| {
+        match key {
+            b"index" => index = Json::next(skim)?.and_then(Json::number),
+            b"finish_reason" => reason = Json::next(skim)?,
+            b"delta" | b"message" => content |= has_content(skim)?,
+            b"text" => content |= Json::next(skim)?.is_some_and(Json::is_text),
+            _ => skim.skip()?,
+        }
+        Ok(())
+    })?;
+    facts.choice(index.unwrap_or(position), reason);
+    facts.content |= content;
+    Ok(())
 }
 
 /// Whether a delta (or a message) holds more than a role.
-fn has_content(delta: Json<'_>) -> bool {
-    let names = ["content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call", "reasoning_details", "audio"];
-    delta.fields(names).is_some_and(|parts| parts.into_iter().flatten().any(|part| part.is_text() || part.is_filled()))
+fn has_content(skim: &mut Skim<'_>) -> Result<bool, NotJson> {
+    if skim.peek()? != b'{' {
+        return skim.skip().map(|()| false);
+    }
+    let mut content = false;
+    skim.object(|skim, key| {
+        match key {
+            b"content" | b"reasoning_content" | b"reasoning" | b"refusal" | b"tool_calls" | b"function_call" | b"reasoning_details" | b"audio" => {
+                content |= Json::next(skim)?.is_some_and(|part| part.is_text() || part.is_filled());
+            }
+            _ => skim.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(content)
 }
 
 /// Takes over the tokens of a `usage` object in the words of either API.

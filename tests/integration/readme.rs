@@ -28,8 +28,8 @@ fn what_the_readme_s_config_leaves_commented_is_valid_too() {
         .map(|line| {
             let (indent, rest) = line.split_at(line.len() - line.trim_start().len());
             match rest.strip_prefix("# ") {
-                // A file of roots would have to exist.
-                Some(key) if key.contains(':') && !key.starts_with("ca:") => format!("{indent}{key}\n"),
+                // Files of certificates would have to exist.
+                Some(key) if key.contains(':') && !key.starts_with("ca:") && !key.starts_with("tls:") => format!("{indent}{key}\n"),
                 _ => format!("{line}\n"),
             }
         })

@@ -15,7 +15,7 @@ use super::{
     limits::{Charge, Limits},
     seen::{End, Seen},
 };
-use crate::demo::script::{Arrival, Playing, Script, Step};
+use crate::demo::script::{Arrival, Playing, Script, Standing, Step};
 
 /// Requests that are remembered; the oldest go first.
 const SEEN_MAX: usize = 20_000;
@@ -84,6 +84,11 @@ impl State {
     /// Whether the next new connection is struck.
     pub(super) fn strikes_at_connect(&self) -> bool {
         self.shared().playing.strikes_at_connect()
+    }
+
+    /// What holds for all requests.
+    pub(super) fn standing(&self) -> Standing {
+        self.shared().playing.standing().clone()
     }
 
     /// What of a limit is left after a request of so many tokens, if there is a limit.

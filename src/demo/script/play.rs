@@ -46,6 +46,11 @@ impl Playing {
         Self { steps, rules, standing: script.standing }
     }
 
+    /// What holds for all requests.
+    pub(in crate::demo) fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
     /// Whether the next step strikes at connect.
     pub(in crate::demo) fn strikes_at_connect(&self) -> bool {
         self.steps.front().is_some_and(|(step, _)| step.at_connect())

@@ -83,7 +83,7 @@ fn sections(document: Value, line: impl Fn(Option<&str>, usize) -> Option<usize>
                     ("steps", Value::Array(values)) => found.steps = list(Some("steps"), values),
                     ("rules", Value::Array(values)) => found.rules = list(Some("rules"), values),
                     ("steps" | "rules", _) => faults.push(format!("`{key}` is not a list")),
-                    ("rate_limit" | "context" | "encode", value) => {
+                    ("rate_limit" | "context" | "encode" | "tls" | "http2", value) => {
                         standing.insert(key, value);
                     }
                     _ => faults.push(unknown_key(&key)),
@@ -97,11 +97,11 @@ fn sections(document: Value, line: impl Fn(Option<&str>, usize) -> Option<usize>
 }
 
 fn unknown_key(key: &str) -> String {
-    const KEYS: [&str; 5] = ["steps", "rules", "rate_limit", "context", "encode"];
+    const KEYS: [&str; 7] = ["steps", "rules", "rate_limit", "context", "encode", "tls", "http2"];
     let likeness = |word: &&str| strsim::jaro_winkler(key, word);
     match KEYS.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|word| likeness(word) >= SIMILAR) {
         Some(meant) => format!("unknown key `{key}`: did you mean `{meant}`?"),
-        None => format!("unknown key `{key}`: a script has `steps`, `rules`, `rate_limit`, `context` and `encode`"),
+        None => format!("unknown key `{key}`: a script has {}", KEYS.map(|key| format!("`{key}`")).join(", ")),
     }
 }
 
@@ -110,9 +110,13 @@ fn standing_of(written: &Value) -> Result<Standing, String> {
     let mut standing = Standing::default();
     for (key, value) in written.as_object().into_iter().flatten() {
         let one: Standing = typed(key, serde_json::json!({ key: value }))?;
-        standing.rate_limit = standing.rate_limit.or(one.rate_limit);
-        standing.context = standing.context.or(one.context);
-        standing.encode = standing.encode.or(one.encode);
+        match key.as_str() {
+            "rate_limit" => standing.rate_limit = one.rate_limit,
+            "context" => standing.context = one.context,
+            "encode" => standing.encode = one.encode,
+            "tls" => standing.tls = one.tls,
+            _ => standing.http2 = one.http2,
+        }
     }
     match standing.rate_limit {
         Some(limit) if limit.requests.is_none() && limit.tokens.is_none() => Err("rate_limit: says neither `requests` nor `tokens`".to_owned()),
@@ -167,11 +171,14 @@ fn sound(step: &Step) -> Result<(), String> {
         Step { status: Some(status), .. } if !(200..=999).contains(status) => format!("status {status} is none; informational ones go into `before`"),
         Step { garbage: Some(_), status: Some(_), .. } => "`garbage` is sent instead of an answer, so it has no `status`".to_owned(),
         Step { cut: Some(cut), .. } if cut.how == How::Clean && cut.at != CutAt::Mid => "only a reply cut at `mid` can end clean".to_owned(),
+        Step { cut: Some(cut), .. } if cut.how == How::Stream && matches!(cut.at, CutAt::Connect | CutAt::Handshake) => {
+            "before there is a request there is no stream to reset: `fin` or `rst`".to_owned()
+        }
         Step { cut: Some(cut), .. } if cut.bytes.is_some() && cut.at != CutAt::Mid => {
             "`bytes` are those of the body: the cut must be at `mid`".to_owned()
         }
-        Step { stall: Some(stall), .. } if stall.heartbeat.is_some() && matches!(stall.at, StallAt::Connect | StallAt::Head) => {
-            format!("`heartbeat` needs a head before it, and a stall at `{}` sends none", if stall.at == StallAt::Head { "head" } else { "connect" })
+        Step { stall: Some(stall), .. } if stall.heartbeat.is_some() && matches!(stall.at, StallAt::Connect | StallAt::Handshake | StallAt::Head) => {
+            "`heartbeat` needs a head before it, and a stall at `connect`, `handshake` or `head` sends none".to_owned()
         }
         Step { stall: Some(stall), .. } if stall.heartbeat.is_some_and(|pause| pause.is_zero()) => "a `heartbeat` of 0s would never pause".to_owned(),
         Step { slow: Some(slow), .. } if slow.tokens_per_second.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) => {

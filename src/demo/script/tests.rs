@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Arrival, BadChunk, Chunked, CutAt, Encode, How, Playing, Script, StallAt, Step, Times, Usage, Wait};
+use super::{
+    Alpn, Arrival, BadChunk, Certificate, Chunked, Code, CutAt, Encode, Goaway, How, LastStream, Playing, Script, StallAt, Step, Times, Usage, Wait,
+};
 
 fn faults(text: &str) -> String {
     Script::read(text).expect_err("the script is not sound").to_string()
@@ -166,6 +168,42 @@ fn what_holds_for_all_requests_stands_beside_the_steps_and_yields_to_them() {
         ("rate_limit: {requests: 1, per: 0s}", "above 0s"),
         ("ratelimit: {requests: 1}", "did you mean `rate_limit`?"),
         ("encode: brotli", "unknown variant `brotli`"),
+    ] {
+        let told = faults(script);
+        assert!(told.contains(part), "{script}: {told}");
+    }
+}
+
+#[test]
+fn the_example_is_a_script_with_every_section() {
+    let script = Script::read(super::EXAMPLE).unwrap();
+    assert!(script.steps.len() > 8 && script.rules.len() == 3);
+    assert!(script.standing.rate_limit.is_some() && script.standing.context.is_some() && script.standing.encode.is_some());
+    let commented: Vec<&str> =
+        super::EXAMPLE.lines().filter_map(|line| line.strip_prefix("# ").filter(|line| line.starts_with(['t', 'h']))).collect();
+    assert!(commented.len() >= 3);
+    for line in commented {
+        Script::read(line).unwrap();
+    }
+}
+
+#[test]
+fn faults_of_http2_and_tls_are_read_by_name_and_number() {
+    let script = Script::read(
+        "tls: {certificate: wrong_name, alpn: [http/1.1, h2]}\nhttp2: {max_concurrent_streams: 2}\nsteps:\n\
+         - cut: {at: mid, how: stream, code: refused_stream}\n- goaway: {last: below, code: 11}\n- goaway: graceful\n- stall: {at: handshake}",
+    )
+    .unwrap();
+    assert_eq!((script.standing.tls.certificate, script.standing.tls.alpn), (Certificate::WrongName, Some(vec![Alpn::Http1, Alpn::Http2])));
+    assert_eq!(script.steps[0].cut.as_ref().unwrap().code, Code(7));
+    assert_eq!(script.steps[1].goaway, Some(Goaway { last: LastStream::Below, code: Code(11) }));
+    assert_eq!(script.steps[2].goaway, Some(Goaway { last: LastStream::Graceful, code: Code(0) }));
+    assert!(script.steps[3].at_connect());
+    for (script, part) in [
+        ("- goaway: belo", "unknown `belo`: did you mean `below`?"),
+        ("- cut: {at: mid, how: stream, code: OOPS}", "`code` is a number or one of NO_ERROR"),
+        ("- cut: {at: handshake, how: stream}", "there is no stream to reset"),
+        ("tls: {certificate: stale}", "unknown variant `stale`"),
     ] {
         let told = faults(script);
         assert!(told.contains(part), "{script}: {told}");

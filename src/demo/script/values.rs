@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Map, Value};
 
-use super::BadChunk;
+use super::{BadChunk, Code, Goaway, LastStream};
 
 /// What `after` is where it is not said: far enough for a role and a first token.
 pub(super) const fn two() -> usize {
@@ -158,6 +158,54 @@ impl<'de> Deserialize<'de> for BadChunk {
             map @ Value::Object(_) => serde_json::from_value(map).map(|Map { line, after }| Self { line, after }).map_err(D::Error::custom),
             other => Err(D::Error::custom(format!("`bad_chunk` is a line, or a map of `line` and `after`, not {other}"))),
         }
+    }
+}
+
+/// What a stream is reset with where it is not said.
+pub(super) const fn internal_error() -> Code {
+    Code(2)
+}
+
+/// The codes of HTTP/2 in the order of their numbers (RFC 9113 section 7).
+const CODES: [&str; 14] = [
+    "NO_ERROR",
+    "PROTOCOL_ERROR",
+    "INTERNAL_ERROR",
+    "FLOW_CONTROL_ERROR",
+    "SETTINGS_TIMEOUT",
+    "STREAM_CLOSED",
+    "FRAME_SIZE_ERROR",
+    "REFUSED_STREAM",
+    "CANCEL",
+    "COMPRESSION_ERROR",
+    "CONNECT_ERROR",
+    "ENHANCE_YOUR_CALM",
+    "INADEQUATE_SECURITY",
+    "HTTP_1_1_REQUIRED",
+];
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(from)?;
+        let named = value.as_str().and_then(|name| (0..).zip(CODES).find(|(_, known)| known.eq_ignore_ascii_case(name)).map(|(code, _)| code));
+        let code = named.or_else(|| value.as_u64().and_then(|code| u32::try_from(code).ok()));
+        code.map(Self).ok_or_else(|| D::Error::custom(format!("`code` is a number or one of {}, not {value}", CODES.join(", "))))
+    }
+}
+
+impl<'de> Deserialize<'de> for Goaway {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Map {
+            last: LastStream,
+            #[serde(default)]
+            code: Option<Code>,
+        }
+        let value = Value::deserialize(from)?;
+        let map = if value.is_string() { serde_json::json!({ "last": value }) } else { value };
+        let Map { last, code } = serde_json::from_value(map).map_err(D::Error::custom)?;
+        Ok(Self { last, code: code.unwrap_or(Code(0)) })
     }
 }
 

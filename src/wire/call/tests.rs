@@ -87,9 +87,10 @@ fn a_field_of_the_wrong_type_is_absent_and_hides_no_other() {
 }
 
 #[test]
-fn a_prompt_that_cannot_be_decoded_does_not_hide_the_model() {
-    let expected = Call { model: Some("m".to_owned()), stream: true, ..Call::default() };
-    check(Dialect::OpenaiChat, r#"{"messages":[{"content":"half \ud83d"}],"model":"m","stream":true}"#, &expected);
+fn what_is_odd_in_a_prompt_hides_nothing_else() {
+    let expected = Call { stream: true, prompt_characters: None, ..counted("m", 0, 1, None) };
+    let half = Call { prompt_characters: Some(6), ..expected.clone() };
+    check(Dialect::OpenaiChat, r#"{"messages":[{"content":"half \ud83d"}],"model":"m","stream":true}"#, &half);
     check(Dialect::OpenaiChat, r#"{"messages":[{"seed":1e999,"content":[1e999]}],"model":"m","stream":true}"#, &expected);
     let deep = format!(r#"{{"messages":{}{},"model":"m","stream":true}}"#, "[".repeat(1_000_000), "]".repeat(1_000_000));
     check(Dialect::OpenaiChat, &deep, &expected);

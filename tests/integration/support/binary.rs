@@ -72,8 +72,8 @@ impl Start {
     /// Starts it and reads its addresses from what it says.
     pub(crate) async fn ready(self) -> Binary {
         let mut binary = self.spawned();
-        let line = binary.says("agents connect to http://").await;
-        let mut addresses = line.split("http://").skip(1).map(|rest| {
+        let line = binary.says("agents connect to ").await;
+        let mut addresses = line.split("://").skip(1).map(|rest| {
             let end = rest.find([',', '/', ' ']).unwrap_or(rest.len());
             rest[..end].parse::<SocketAddr>().unwrap_or_else(|error| panic!("{error} in {line:?}"))
         });
@@ -174,6 +174,13 @@ impl Binary {
     pub(crate) fn limit_descriptors(&self, most: u64) {
         let hard = rustix::process::getrlimit(Resource::Nofile).maximum;
         prlimit(Some(self.id), Resource::Nofile, Rlimit { current: Some(most), maximum: hard }).unwrap();
+    }
+
+    /// Its resident memory in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id.as_raw_nonzero())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
     }
 
     /// The processor time that it has used.

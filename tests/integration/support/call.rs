@@ -42,6 +42,13 @@ impl Call {
         self
     }
 
+    /// Another host.
+    pub(crate) fn named(mut self, host: &str) -> Self {
+        self.headers.retain(|(name, _)| name != "Host");
+        self.headers.insert(0, ("Host".to_owned(), host.to_owned()));
+        self
+    }
+
     /// Another target.
     pub(crate) fn at(mut self, target: &str) -> Self {
         target.clone_into(&mut self.target);
@@ -89,5 +96,15 @@ impl Call {
             }
         }
         bytes
+    }
+
+    /// The same for HTTP/2: a head, whose `Host` is the authority, and a body.
+    pub(crate) fn request(&self) -> (http::Request<()>, Option<Vec<u8>>) {
+        let host = self.headers.iter().find(|(name, _)| name == "Host").map_or("127.0.0.1", |(_, host)| host);
+        let mut request = http::Request::builder().method(self.method.as_str()).uri(format!("http://{host}{}", self.target));
+        for (name, value) in self.headers.iter().filter(|(name, _)| name != "Host") {
+            request = request.header(name, value);
+        }
+        (request.body(()).unwrap(), self.body.clone())
     }
 }

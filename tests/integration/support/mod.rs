@@ -8,6 +8,8 @@ mod metrics;
 mod model;
 mod proxy;
 mod reply;
+mod shield;
+mod streams;
 mod together;
 mod upstream;
 
@@ -22,6 +24,8 @@ pub(crate) use metrics::Metrics;
 pub(crate) use model::model;
 pub(crate) use proxy::{Proxy, proxy};
 pub(crate) use reply::{End, Reply};
+pub(crate) use shield::{Pair, admin_over, ask_over, streams_over, tls_config};
+pub(crate) use streams::{Asked, Streams, streams};
 pub(crate) use together::all;
 pub(crate) use upstream::{Heard, Upstream, Wire, chunk, sse_head, upstream};
 

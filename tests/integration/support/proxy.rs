@@ -22,6 +22,7 @@ use super::{Call, Metrics, PATIENCE, Reply, agent};
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     yaml: String,
+    listen: Option<String>,
     upstream: Option<String>,
     environment: Vec<(String, String)>,
 }
@@ -57,6 +58,12 @@ impl Plan {
         self
     }
 
+    /// `--listen ADDRESS`.
+    pub(crate) fn listen(mut self, address: &str) -> Self {
+        self.listen = Some(address.to_owned());
+        self
+    }
+
     /// A variable of the environment.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -66,7 +73,7 @@ impl Plan {
     /// Starts it.
     pub(crate) fn run(self) -> Proxy {
         let free = || Some("127.0.0.1:0".to_owned());
-        let flags = Flags { listen: free(), admin: free(), upstream: self.upstream };
+        let flags = Flags { listen: self.listen.or_else(free), admin: free(), upstream: self.upstream };
         let environment: Environment = self.environment.into_iter().collect();
         let loaded = config::read(self.yaml.as_bytes(), None, &flags, &environment).unwrap_or_else(|errors| panic!("{errors}"));
         let log = Log::default();
@@ -79,17 +86,22 @@ impl Plan {
 impl Proxy {
     /// Where agents connect.
     pub(crate) fn traffic(&self) -> SocketAddr {
-        self.server.traffic()
+        self.server.traffic().tcp().unwrap()
     }
 
     /// Where metrics are.
     pub(crate) fn admin(&self) -> SocketAddr {
-        self.server.admin()
+        self.server.admin().tcp().unwrap()
     }
 
     /// Requests sent, and connections of agents that are open.
     pub(super) fn counters(&self) -> (Arc<AtomicU64>, Arc<AtomicU64>) {
         (Arc::clone(&self.asked), Arc::clone(&self.open))
+    }
+
+    /// Counts one request that was written by hand.
+    pub(crate) fn asks(&self) {
+        self.asked.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Sends a request on a connection of its own and reads the reply.
