@@ -7,6 +7,7 @@ mod support;
 
 mod architecture;
 mod carry;
+mod compressed;
 mod connections;
 mod crowds;
 mod deadlines;
@@ -15,6 +16,7 @@ mod hangups;
 mod headers;
 mod http2;
 mod life;
+mod oddities;
 mod readme;
 mod retries;
 mod routes;
