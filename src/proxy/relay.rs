@@ -313,6 +313,9 @@ impl Relay {
     /// The reply is over, and was whole.
     fn conclude(&mut self) {
         self.stage = Stage::Over;
+        if let Some(upload) = &self.answer.upload {
+            upload.stop();
+        }
         self.answer.line.end();
         let Some(mut exchange) = self.exchange.take() else { return };
         if let Some(reading) = &mut self.answer.reading {

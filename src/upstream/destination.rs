@@ -230,10 +230,10 @@ impl Destination {
             failure
         })?;
         let line = response.extensions_mut().remove::<Arc<Line>>().expect("our connector puts a line into each connection");
-        if line.made.elapsed() > AGE_MAX
+        if (line.made.elapsed() > AGE_MAX || is_framed_twice(response.headers()))
             && let Some(connected) = captured.connection_metadata().as_ref()
         {
-            // It serves this exchange and no other: a changed address is followed.
+            // It serves this exchange and no other: a changed address is followed, and what two readers may end at two places is not read on.
             connected.poison();
         }
         let held = line.begin();
@@ -286,13 +286,13 @@ impl Underway {
     }
 }
 
-/// The request as HTTP/2 has it: `:authority` says what `host` said.
+/// The request as HTTP/2 has it: `:authority` says what `host` said, and `te` stands without a `connection` that names it.
 fn for_http2(mut request: Request<Outgoing>) -> Request<Outgoing> {
     *request.version_mut() = Version::HTTP_2;
-    if request.headers().contains_key(header::HOST) {
+    if request.headers().contains_key(header::HOST) || request.headers().contains_key(header::CONNECTION) {
         let headers = std::mem::take(request.headers_mut());
         let mut kept = HeaderMap::with_capacity(headers.len());
-        for (name, value) in headers.iter().filter(|(name, _)| **name != header::HOST) {
+        for (name, value) in headers.iter().filter(|(name, _)| **name != header::HOST && **name != header::CONNECTION) {
             kept.append(name.clone(), value.clone());
         }
         *request.headers_mut() = kept;
@@ -304,6 +304,11 @@ fn line_of(connected: &Connected) -> Option<Arc<Line>> {
     let mut extensions = http::Extensions::new();
     connected.get_extras(&mut extensions);
     extensions.remove::<Arc<Line>>()
+}
+
+/// Whether the body has two ends: of its chunks, which counts, and of a stated length (RFC 9112 §6.3).
+fn is_framed_twice(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH)
 }
 
 /// Whether it is the one protocol that is ever asked for.
