@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -208,6 +208,9 @@ pub enum UploadError {
     /// The agent went away, or its framing is broken.
     #[error("the agent's body broke off")]
     Broken(#[source] hyper::Error),
+    /// The reply is over: nobody waits for the rest.
+    #[error("the reply was over before the request")]
+    Stopped,
 }
 
 /// A body that is passed on as it comes, and watched.
@@ -226,6 +229,9 @@ pub struct UploadProgress {
     done: AtomicBool,
     too_large: AtomicBool,
     reset: AtomicBool,
+    stopped: AtomicBool,
+    /// Who waits for the agent's bytes.
+    waiting: Mutex<Option<Waker>>,
     last: Mutex<Instant>,
 }
 
@@ -237,6 +243,8 @@ impl Upload {
             done: AtomicBool::new(false),
             too_large: AtomicBool::new(false),
             reset: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            waiting: Mutex::default(),
             last: Mutex::new(Instant::now()),
         });
         (Self { prefix, body, limit, progress: Arc::clone(&progress) }, progress)
@@ -247,7 +255,14 @@ impl Upload {
             let prefix = std::mem::take(&mut self.prefix);
             return Poll::Ready(Some(self.pass(Frame::data(prefix))));
         }
-        match std::task::ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if polled.is_pending() {
+            *self.progress.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        }
+        if self.progress.stopped.load(Ordering::Acquire) {
+            return Poll::Ready(Some(Err(UploadError::Stopped)));
+        }
+        match std::task::ready!(polled) {
             Some(Ok(frame)) => Poll::Ready(Some(self.pass(frame))),
             Some(Err(broken)) => {
                 self.progress.reset.store(is_reset(&broken), Ordering::Release);
@@ -282,6 +297,17 @@ impl Upload {
 }
 
 impl UploadProgress {
+    /// Ends the upload, if it has not ended: a reply that is over before its request leaves nobody to take the rest (RFC 9112 §9.3).
+    pub fn stop(&self) {
+        if self.is_done() {
+            return;
+        }
+        self.stopped.store(true, Ordering::Release);
+        if let Some(waker) = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            waker.wake();
+        }
+    }
+
     fn add(&self, bytes: u64) -> u64 {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes

@@ -95,6 +95,9 @@ fn raise_open_files() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
+/// A load average beyond this says that the two cores are not ours.
+const QUIET: f64 = 0.5;
+
 /// How long things take.
 #[derive(Debug, Clone, Copy)]
 struct Times {
@@ -151,7 +154,7 @@ struct Race {
 impl Race {
     async fn run(options: Options) -> anyhow::Result<()> {
         let tracker = Tracker::default();
-        let begun = Instant::now();
+        let (begun, busy) = (Instant::now(), usage::load_average()?);
         let contenders = contenders(&options)?;
         // Upstream and load never sleep: what it costs to wake another core is not to be charged to whoever does.
         tracker.spawn(async {
@@ -167,6 +170,12 @@ impl Race {
         let mut out = std::io::stdout().lock();
         race.report.write(&mut out, &names, [BARE, NGINX], PILLION)?;
         writeln!(out, "\nmedians of {} rounds; {:.0} s in all", race.options.rounds, begun.elapsed().as_secs_f64())?;
+        if busy > QUIET {
+            writeln!(
+                out,
+                "others were at work (load average {busy:.1} at the start): times are theirs too, and CPU is what can be compared, with care"
+            )?;
+        }
         Ok(())
     }
 

@@ -36,6 +36,12 @@ impl Process {
     }
 }
 
+/// How many programs wanted to run in the last minute.
+pub(crate) fn load_average() -> anyhow::Result<f64> {
+    let text = fs::read_to_string("/proc/loadavg").context("no load average")?;
+    text.split_whitespace().next().and_then(|first| first.parse().ok()).context("the load average is no number")
+}
+
 /// The CPU time that a contender uses from now on; none of the way without a proxy.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Meter(Option<(Process, Duration)>);

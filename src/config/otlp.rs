@@ -114,8 +114,8 @@ fn endpoint(reading: &mut Reading<'_>, path: &str, node: Node, protocol: Protoco
     let scheme = if is_insecure(reading) { "http" } else { "https" };
     let url = reading.parsed_in_secret(path, node, |text| match protocol {
         // gRPC's own way to name a peer has no scheme.
-        Protocol::Grpc if !text.contains("://") => Url::parse(&with_port(scheme, text)).map_err(UrlError::wanted),
-        Protocol::Grpc | Protocol::HttpProtobuf => Url::parse(text).map_err(UrlError::wanted),
+        Protocol::Grpc if !text.contains("://") => http_url(&with_port(scheme, text)),
+        Protocol::Grpc | Protocol::HttpProtobuf => http_url(text),
     });
     let mut url = url?;
     match protocol {
@@ -130,6 +130,11 @@ fn endpoint(reading: &mut Reading<'_>, path: &str, node: Node, protocol: Protoco
     }
     warn_of_the_other_port(reading, path, url.port, protocol);
     Some(url.to_string())
+}
+
+fn http_url(text: &str) -> Result<Url, Wanted> {
+    let is_http = text.starts_with("http://") || text.starts_with("https://");
+    if is_http { Url::parse(text) } else { Err(UrlError::NotHttp) }.map_err(UrlError::wanted)
 }
 
 /// What most often is wrong when nothing arrives.

@@ -57,12 +57,12 @@ const RESERVED: [&str; 8] = ["v1", "v1alpha", "v1beta", "v1beta1", "api", "other
 /// What an upstream's URL is not. A message says what is wanted and never repeats the URL: it can hold a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// Not `http://` or `https://`.
-    #[error("a URL that begins with `http://` or `https://`")]
-    Scheme,
-    /// Not `http://`, `https://` or `unix://`, of an upstream.
+    /// Not `http://`, `https://` or `unix://`.
     #[error("a URL that begins with `http://`, `https://` or `unix://`")]
-    UpstreamScheme,
+    Scheme,
+    /// A Unix socket, where there can be none.
+    #[error("a URL that begins with `http://` or `https://`")]
+    NotHttp,
     /// No URL by RFC 3986.
     #[error("a URL such as `https://api.example.com/v1`")]
     Malformed,
@@ -104,12 +104,7 @@ impl Upstream {
     /// The destination that `url` names: `http` or `https`, host, perhaps a port and a path; or `unix`, a socket, perhaps `:` and a path; nothing
     /// else. Its provider is known by the host, else called `name`. All else is left unset.
     pub fn parse(name: &str, url: &str) -> Result<Self, UrlError> {
-        let parsed = Url::parse(url).or_else(|error| match url.trim().split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("unix") => Url::of_socket(rest),
-            _ if error == UrlError::Scheme => Err(UrlError::UpstreamScheme),
-            _ => Err(error),
-        });
-        let Url { tls, host, port, path, socket } = parsed?;
+        let Url { tls, host, port, path, socket } = Url::parse(url)?;
         let provider = provider_of(&host).unwrap_or(name).into();
         let (name, socket, http2) = (name.into(), socket.map(PathBuf::from), Http2::default());
         Ok(Self { name, tls, host, port, path, dialect: None, api_key: None, ca: None, socket, http2, hop: None, provider })
@@ -157,6 +152,7 @@ impl Url {
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
             "https" => true,
+            "unix" => return Self::of_socket(rest),
             _ => return Err(UrlError::Scheme),
         };
         let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -342,13 +338,13 @@ mod tests {
 
     #[test]
     fn a_url_that_hides_something_is_refused_and_not_repeated() {
-        use UrlError::{Host, Malformed, Port, Query, Socket, UpstreamScheme, Userinfo};
+        use UrlError::{Host, Malformed, Port, Query, Scheme, Socket, Userinfo};
         for (text, expected) in [
-            ("", UpstreamScheme),
-            ("api.openai.com", UpstreamScheme),
-            ("localhost:8000", UpstreamScheme),
-            ("ftp://a", UpstreamScheme),
-            ("unix:x", UpstreamScheme),
+            ("", Scheme),
+            ("api.openai.com", Scheme),
+            ("localhost:8000", Scheme),
+            ("ftp://a", Scheme),
+            ("unix:x", Scheme),
             ("unix://x", Socket),
             ("unix:///", Socket),
             ("unix:///x/", Socket),

@@ -1,7 +1,7 @@
 //! Between an attempt's head and the agent: what must be known before the head goes on. A stream is held until its first content,
 //! a failed reply's body is looked at, so that what fails before the first token can still be tried again or end in a clean status.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Version, header, response};
@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    body::UploadProgress,
     telemetry::names::{Clock, Reason},
     upstream::{Attempted, Deadlines, Use},
     wire::{Dialect, Progress, Reading, ReplyError},
@@ -36,6 +37,10 @@ pub struct Answer {
     pub ended: Option<End>,
     /// The observer, where the dialect is known.
     pub reading: Option<Reading>,
+    /// Whether its length was said.
+    pub stated_length: bool,
+    /// The request's body, where it was passed on as it came: it may be on its way still.
+    pub upload: Option<Arc<UploadProgress>>,
     /// Its place on the connection.
     pub line: Use,
 }
@@ -75,7 +80,8 @@ impl Answer {
         let (head, body) = attempted.response.into_parts();
         let text = |name| head.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
         let reading = dialect.map(|dialect| Reading::new(dialect, head.status.as_u16(), text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING)));
-        Self { head, held: VecDeque::new(), trailers: None, body, ended: None, reading, line: attempted.line }
+        let stated_length = head.headers.contains_key(header::CONTENT_LENGTH) && !head.headers.contains_key(header::TRANSFER_ENCODING);
+        Self { head, held: VecDeque::new(), trailers: None, body, ended: None, reading, stated_length, upload: None, line: attempted.line }
     }
 
     /// Whether this is a stream that can be read, and so held.

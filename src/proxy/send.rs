@@ -164,7 +164,7 @@ impl Sending<'_> {
             }
         }
         match attempted {
-            Ok(attempted) => Ok(self.open(exchange, attempted, deadlines).await),
+            Ok(attempted) => Ok(self.open(exchange, (attempted, upload), deadlines).await),
             Err(failure) => {
                 note_failure(exchange, &failure);
                 Ok(Err(Setback::Failure(failure)))
@@ -173,11 +173,16 @@ impl Sending<'_> {
     }
 
     /// The head is there: looks at what has to be known before it goes on.
-    async fn open(&self, exchange: &mut Exchange, attempted: Attempted, deadlines: &mut Deadlines) -> Result<Sent, Setback> {
+    async fn open(
+        &self,
+        exchange: &mut Exchange,
+        (attempted, upload): (Attempted, Option<Arc<UploadProgress>>),
+        deadlines: &mut Deadlines,
+    ) -> Result<Sent, Setback> {
         deadlines.stop(Clock::Connect);
         deadlines.stop(Clock::FirstByte);
         note_head(exchange, &attempted);
-        let mut answer = Answer::new(attempted, self.dialect);
+        let mut answer = Answer { upload, ..Answer::new(attempted, self.dialect) };
         let status = answer.head.status.as_u16();
         let holds = self.policy.carry.hold_head && answer.is_readable_stream();
         let opening = if asks_for_a_look(status, &answer.head.headers) {

@@ -35,8 +35,8 @@ use crate::{
 
 /// Idle connections kept for each upstream.
 const IDLE_MAX: usize = 256;
-/// Largest head of a reply; also what a connection buffers for a reader that is slow.
-const HEAD_MAX: usize = 64 << 10;
+/// Largest head of a reply; also the largest piece of a body that is read at once, of which two to three wait for an agent that does not read.
+const HEAD_MAX: usize = 32 << 10;
 
 /// All upstreams that requests can reach.
 #[derive(Debug, Default)]
@@ -235,10 +235,10 @@ impl Destination {
             failure
         })?;
         let line = response.extensions_mut().remove::<Arc<Line>>().expect("our connector puts a line into each connection");
-        if line.made.elapsed() > AGE_MAX
+        if (line.made.elapsed() > AGE_MAX || is_framed_twice(response.headers()))
             && let Some(connected) = captured.connection_metadata().as_ref()
         {
-            // It serves this exchange and no other: a changed address is followed.
+            // It serves this exchange and no other: a changed address is followed, and what two readers may end at two places is not read on.
             connected.poison();
         }
         let held = line.begin();
@@ -291,13 +291,13 @@ impl Underway {
     }
 }
 
-/// The request as HTTP/2 has it: `:authority` says what `host` said, and nothing is of one hop.
+/// The request as HTTP/2 has it: `:authority` says what `host` said, and `te` stands without a `connection` that names it.
 fn for_http2(mut request: Request<Outgoing>) -> Request<Outgoing> {
     *request.version_mut() = Version::HTTP_2;
-    if request.headers().contains_key(header::HOST) {
+    if request.headers().contains_key(header::HOST) || request.headers().contains_key(header::CONNECTION) {
         let headers = std::mem::take(request.headers_mut());
         let mut kept = HeaderMap::with_capacity(headers.len());
-        for (name, value) in headers.iter().filter(|(name, _)| ![header::HOST, header::CONNECTION].contains(*name)) {
+        for (name, value) in headers.iter().filter(|(name, _)| **name != header::HOST && **name != header::CONNECTION) {
             kept.append(name.clone(), value.clone());
         }
         *request.headers_mut() = kept;
@@ -309,6 +309,11 @@ fn line_of(connected: &Connected) -> Option<Arc<Line>> {
     let mut extensions = http::Extensions::new();
     connected.get_extras(&mut extensions);
     extensions.remove::<Arc<Line>>()
+}
+
+/// Whether the body has two ends: of its chunks, which counts, and of a stated length (RFC 9112 §6.3).
+fn is_framed_twice(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH)
 }
 
 /// Whether it is the one protocol that is ever asked for.

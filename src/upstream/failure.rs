@@ -189,7 +189,7 @@ pub(super) fn unconnected(error: &ConnectError) -> Failure {
 fn broken_upload(upload: &UploadError) -> Failure {
     let reason = match upload {
         UploadError::TooLarge(_) => Reason::BodyTooLarge,
-        UploadError::Broken(_) => Reason::Framing,
+        UploadError::Broken(_) | UploadError::Stopped => Reason::Framing,
     };
     Failure::new(reason, Again::Useless, upload.to_string())
 }

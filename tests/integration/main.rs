@@ -7,6 +7,7 @@ mod support;
 
 mod architecture;
 mod carry;
+mod compressed;
 mod connections;
 mod crowds;
 mod deadlines;
@@ -17,6 +18,7 @@ mod hops;
 mod http2;
 mod http2_upstreams;
 mod life;
+mod oddities;
 mod readme;
 mod retries;
 mod routes;
