@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -167,6 +168,37 @@ impl Body for Outgoing {
     }
 }
 
+/// The fields after a body that may go on: none that frames, routes, describes or authenticates, for whoever reads them has acted on the head already
+/// (RFC 9110 §6.5.1), and none of Pillion's own.
+pub fn trailers(from: &HeaderMap) -> HeaderMap {
+    const HEAD_ONLY: [HeaderName; 18] = [
+        header::AUTHORIZATION,
+        header::CACHE_CONTROL,
+        header::CONNECTION,
+        header::CONTENT_ENCODING,
+        header::CONTENT_LENGTH,
+        header::CONTENT_RANGE,
+        header::CONTENT_TYPE,
+        header::COOKIE,
+        header::EXPECT,
+        header::HOST,
+        header::LOCATION,
+        header::PROXY_AUTHORIZATION,
+        header::SET_COOKIE,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        header::VIA,
+    ];
+    let goes_on = |name: &HeaderName| !HEAD_ONLY.contains(name) && !name.as_str().starts_with("x-pillion-");
+    let mut to = HeaderMap::with_capacity(from.len());
+    for (name, value) in from.iter().filter(|(name, _)| goes_on(name)) {
+        to.append(name, value.clone());
+    }
+    to
+}
+
 /// Why an upload ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
@@ -240,7 +272,10 @@ impl Upload {
                 if self.body.is_end_stream() {
                     self.progress.done();
                 }
-                Ok(frame)
+                Ok(match frame.trailers_ref() {
+                    Some(fields) => Frame::trailers(trailers(fields)),
+                    None => frame,
+                })
             }
         }
     }

@@ -92,7 +92,7 @@ struct Simulate {
     /// Where it listens
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4110")]
     listen: SocketAddr,
-    /// A script of answers and faults (YAML or JSON)
+    /// A script of answers and faults (YAML or JSON); `--example` prints one
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
     /// Same seed, same answers
@@ -104,6 +104,18 @@ struct Simulate {
     /// Pace of a stream; 0 is as fast as can be
     #[arg(long, value_name = "N", default_value_t = 0.0)]
     tokens_per_second: f64,
+    /// Serve TLS (and plain HTTP still) with a certificate for localhost of a CA made up now, which is written to this file
+    #[arg(long, value_name = "CA_FILE", num_args = 0..=1, default_missing_value = "simulate-ca.pem")]
+    tls: Option<PathBuf>,
+    /// Serve TLS with this certificate chain (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// … and its key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Print a script with comments that shows every kind of answer and fault, and end
+    #[arg(long)]
+    example: bool,
 }
 
 impl Shared {

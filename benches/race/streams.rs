@@ -1,4 +1,4 @@
-//! Streams: many that are paced as a model's are, and one at full speed. Each event carries its time and its number.
+//! Streams: many that are paced as a model's are, and some at full speed. Each event carries its time and its number.
 
 use std::{
     sync::{
@@ -44,7 +44,7 @@ pub(crate) struct Paced {
     pub(crate) lost: u64,
 }
 
-/// What was measured of one stream at full speed.
+/// What was measured of streams at full speed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flood {
     /// Events in a second.
@@ -103,19 +103,22 @@ pub(crate) async fn paced(contender: &Running, upstream: &Upstream, streams: u32
     })
 }
 
-/// Runs one stream of `events` at full speed.
-pub(crate) async fn flood(contender: &Running, upstream: &Upstream, events: u64) -> anyhow::Result<Flood> {
-    let shared = Arc::new(Shared::default());
+/// Runs some streams of `events` events together, each at full speed.
+pub(crate) async fn flood(contender: &Running, upstream: &Upstream, streams: u64, events: u64) -> anyhow::Result<Flood> {
+    let (shared, mut readers) = (Arc::new(Shared::default()), JoinSet::new());
     upstream.take_sent();
-    let asking = Asking::chat(contender.address, REQUEST, 1, Errand::Flood(events));
     let meter = Meter::start(contender.process())?;
     let begun = Instant::now();
-    timeout(2 * PATIENCE, read(contender.address, asking, upstream.epoch, Arc::clone(&shared))).await.context("the stream does not end")??;
+    for stream in 0..streams {
+        let asking = Asking::chat(contender.address, REQUEST, stream, Errand::Flood(events / streams));
+        readers.spawn(read(contender.address, asking, upstream.epoch, Arc::clone(&shared)));
+    }
+    timeout(2 * PATIENCE, gather(&mut readers)).await.context("streams do not end")??;
     let elapsed = begun.elapsed();
-    let cpu = meter.micros_each(events)?;
-    let arrived = shared.arrived.load(Ordering::Relaxed);
-    ensure!(arrived == events, "{} events of {events} were lost at full speed", events - arrived);
-    Ok(Flood { rate: float(events) / elapsed.as_secs_f64(), cpu })
+    let (sent, arrived) = (upstream.take_sent(), shared.arrived.load(Ordering::Relaxed));
+    let cpu = meter.micros_each(arrived)?;
+    ensure!(arrived == sent && sent == events / streams * streams, "{arrived} events of {sent} arrived at full speed");
+    Ok(Flood { rate: float(arrived) / elapsed.as_secs_f64(), cpu })
 }
 
 async fn gather(readers: &mut JoinSet<anyhow::Result<Seen>>) -> anyhow::Result<(Vec<Duration>, Vec<Duration>)> {

@@ -14,10 +14,10 @@ use super::run::{self, Signals};
 use crate::{
     config::{self, Environment, Flags, LogLevel},
     demo::{
-        self, SimulateOptions,
+        self, ServeTls, SimulateOptions,
         agents::{self, FAULTS},
         model::{Model, ModelOptions, Pace},
-        script::Script,
+        script::{EXAMPLE, Script},
         summary::{Printer, follow},
     },
     telemetry::{Telemetry, names::Outcome},
@@ -32,8 +32,17 @@ const EVENTS: usize = 256;
 
 /// The simulated model alone, until a signal.
 pub(super) async fn simulate(verb: super::Simulate) -> anyhow::Result<ExitCode> {
-    let super::Simulate { listen, script, seed, latency, tokens_per_second } = verb;
-    let options = SimulateOptions { listen, script, seed, latency, tokens_per_second };
+    let super::Simulate { listen, script, seed, latency, tokens_per_second, tls, tls_cert, tls_key, example } = verb;
+    if example {
+        std::io::stdout().write_all(EXAMPLE.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let tls = match (tls, tls_cert.zip(tls_key)) {
+        (_, Some((chain, key))) => ServeTls::Given { chain, key },
+        (Some(ca), None) => ServeTls::MadeUp { ca },
+        (None, None) => ServeTls::Off,
+    };
+    let options = SimulateOptions { listen, script, seed, latency, tokens_per_second, tls };
     let mut signals = Signals::new()?;
     let stopped = async move {
         signals.stop().await;

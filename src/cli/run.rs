@@ -55,6 +55,7 @@ pub(super) fn start(config: Config, warnings: &[String]) -> anyhow::Result<Serve
     let telemetry = Telemetry::start(&config.telemetry, Box::new(std::io::stderr()))?;
     // Fails only where one is set already: by a first try on other ports.
     let _ = tracing::subscriber::set_global_default(telemetry.subscriber());
+    let _start = tracing::info_span!("start").entered();
     for warning in warnings {
         tracing::warn!("{warning}");
     }

@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use super::{
-    Config, Policy, Route, Upstream,
+    Config, Http2, Policy, Route, Upstream,
     errors::Origin,
     fields::{Fields, Reading, Wanted, closest},
     glob,
     load::content,
+    proxies::Proxies,
     sections,
     tree::Node,
     upstreams::{UrlError, check_name},
@@ -27,6 +28,9 @@ pub(super) const DIALECTS: [(&str, Dialect); 7] = [
     ("gemini", Dialect::Gemini),
     ("ollama", Dialect::Ollama),
 ];
+
+/// What `http2` can be.
+pub(super) const HTTP2: [(&str, Http2); 3] = [("auto", Http2::Auto), ("off", Http2::Off), ("prior", Http2::Prior)];
 
 /// Most routes: they are tried one by one.
 const MOST_ROUTES: usize = 1_000;
@@ -67,8 +71,9 @@ impl Route {
 }
 
 /// `upstreams`, with the built-in ones where none of that name is configured. `base`: the folder that paths of files start from.
-pub(super) fn upstreams(fields: &mut Fields<'_, '_>, base: &Path) -> Upstreams {
-    let mut upstreams: Upstreams = Upstream::built_in().map(|upstream| (upstream.name.to_string(), Some(Arc::new(upstream)))).collect();
+pub(super) fn upstreams(fields: &mut Fields<'_, '_>, base: &Path, proxies: &Proxies) -> Upstreams {
+    let mut upstreams: Upstreams =
+        Upstream::built_in().map(|upstream| (upstream.name.to_string(), Some(Arc::new(proxies.lead_to(upstream))))).collect();
     for (key, node) in fields.entries("upstreams") {
         let path = format!("upstreams.{}", key.text);
         if let Err(message) = check_name(&key.text) {
@@ -78,7 +83,7 @@ pub(super) fn upstreams(fields: &mut Fields<'_, '_>, base: &Path) -> Upstreams {
         let built_in = upstreams.get(&key.text).and_then(Option::as_deref);
         let section = Fields::of(fields.reading, path, node);
         let upstream = upstream(section, &key.text, (built_in, &key.origin), base);
-        upstreams.insert(key.text, upstream.map(Arc::new));
+        upstreams.insert(key.text, upstream.map(|upstream| Arc::new(proxies.lead_to(upstream))));
     }
     upstreams
 }
@@ -95,14 +100,14 @@ fn upstream(mut fields: Fields<'_, '_>, name: &str, (built_in, origin): (Option<
     let dialect = fields.value("dialect", values::one_of(&DIALECTS));
     let api_key = fields.secret("api_key", values::credential);
     let ca = fields.value("ca", |text| Ok(base.join(text)));
-    fields.later("http2", &["off"]);
+    let http2 = fields.value("http2", values::one_of(&HTTP2));
     if !has_url && upstream.is_none() {
         fields.reading.report(origin, &path, "is missing: where is this upstream?");
     }
     if let Some(ca) = &ca {
         let wrong = match &upstream {
             Some(upstream) if !upstream.tls => Some("is of no use: the `url` is not `https://`".into()),
-            _ => check_roots(ca).err(),
+            _ => check_certificates(ca).err(),
         };
         if let Some(message) = wrong {
             let path = fields.path_of("ca");
@@ -112,13 +117,13 @@ fn upstream(mut fields: Fields<'_, '_>, name: &str, (built_in, origin): (Option<
     }
     fields.finish();
     if let Some(upstream) = &mut upstream {
-        (upstream.dialect, upstream.api_key, upstream.ca) = (dialect, api_key, ca);
+        (upstream.dialect, upstream.api_key, upstream.ca, upstream.http2) = (dialect, api_key, ca, http2.unwrap_or_default());
     }
     upstream
 }
 
 /// Whether the file holds at least one certificate, and nothing but whole ones.
-fn check_roots(file: &Path) -> Result<(), Wanted> {
+pub(super) fn check_certificates(file: &Path) -> Result<(), Wanted> {
     let pem = content(file, LARGEST_ROOTS).map_err(|error| format!("cannot be read: {error}"))?;
     if pem.len() > LARGEST_ROOTS {
         return Err(format!("is larger than {} MiB", LARGEST_ROOTS >> 20).into());

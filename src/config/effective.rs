@@ -4,10 +4,11 @@
 use std::{fmt, io};
 
 use super::{
-    Carry, Otlp, Policy, Retries, Route, Server, Telemetry, Timeouts, Upstream,
-    destinations::DIALECTS,
+    Carry, Hop, Http2, Otlp, Policy, Retries, Route, Server, Telemetry, Timeouts, Upstream,
+    destinations::{DIALECTS, HTTP2},
     errors::Origin,
     load::Loaded,
+    otlp::{COMPRESSIONS, PROTOCOLS},
     reporting::{ATTEMPT_SPANS, FORMATS, LEVELS},
     units::{bytes_text, duration_text},
     values::word_of,
@@ -118,6 +119,7 @@ impl Page<'_> {
         if let Some(upstream) = &config.only_upstream {
             let origin = self.loaded.origins.of("upstream");
             self.comment(0, format_args!("everything goes to {} ({origin})", upstream.url()));
+            self.hop(0, upstream.hop.as_deref());
         }
         self.heading(0, "upstreams:");
         for (name, upstream) in &config.upstreams {
@@ -141,6 +143,16 @@ impl Page<'_> {
         }
         if let Some(ca) = &upstream.ca {
             self.value(2, &format!("upstreams.{name}.ca"), quoted(&ca.display().to_string()));
+        }
+        if upstream.http2 != Http2::Auto {
+            self.value(2, &format!("upstreams.{name}.http2"), word_of(&HTTP2, &upstream.http2));
+        }
+        self.hop(2, upstream.hop.as_deref());
+    }
+
+    fn hop(&mut self, depth: usize, hop: Option<&Hop>) {
+        if let Some(hop) = hop {
+            self.comment(depth, format_args!("through the proxy {hop} (env:{})", hop.variable));
         }
     }
 
@@ -261,7 +273,7 @@ impl Page<'_> {
     fn otlp(&mut self, otlp: &Otlp) {
         self.heading(1, "otlp:");
         self.value(2, "telemetry.otlp.endpoint", quoted(&otlp.endpoint));
-        self.value(2, "telemetry.otlp.protocol", "http/protobuf");
+        self.value(2, "telemetry.otlp.protocol", word_of(&PROTOCOLS, &otlp.protocol));
         if !otlp.headers.is_empty() {
             self.heading(2, "headers:");
         }
@@ -272,6 +284,18 @@ impl Page<'_> {
             self.lines.push((format!("      {}: {MASKED}", quoted(name)), origin));
         }
         self.value(2, "telemetry.otlp.timeout", duration_text(otlp.timeout));
+        self.value(2, "telemetry.otlp.compression", word_of(&COMPRESSIONS, &otlp.compression));
+        let client = otlp.client.as_ref();
+        let files = [
+            ("ca", otlp.ca.as_ref()),
+            ("client_certificate", client.map(|client| &client.certificate)),
+            ("client_key", client.map(|client| &client.key)),
+        ];
+        for (key, file) in files {
+            if let Some(file) = file {
+                self.value(2, &format!("telemetry.otlp.{key}"), quoted(&file.display().to_string()));
+            }
+        }
     }
 }
 

@@ -20,9 +20,14 @@ pub(super) const FILE: &str = "PILLION_CONFIG";
 /// A traces URL that is taken as it stands.
 pub(super) const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 
+/// Whether a gRPC endpoint without a scheme is to be reached without TLS.
+pub(super) const INSECURE: &str = "OTEL_EXPORTER_OTLP_INSECURE";
+/// The same for traces alone.
+pub(super) const TRACES_INSECURE: &str = "OTEL_EXPORTER_OTLP_TRACES_INSECURE";
+
 /// OpenTelemetry's names and the keys they stand for; of two for one key the later wins.
 /// <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>
-const OPENTELEMETRY: [(&str, &str); 8] = [
+const OPENTELEMETRY: [(&str, &str); 16] = [
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "ENDPOINT"),
     (TRACES_ENDPOINT, "ENDPOINT"),
     ("OTEL_EXPORTER_OTLP_HEADERS", "HEADERS"),
@@ -31,6 +36,14 @@ const OPENTELEMETRY: [(&str, &str); 8] = [
     ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "TIMEOUT"),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "PROTOCOL"),
     ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "PROTOCOL"),
+    ("OTEL_EXPORTER_OTLP_COMPRESSION", "COMPRESSION"),
+    ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "COMPRESSION"),
+    ("OTEL_EXPORTER_OTLP_CERTIFICATE", "CA"),
+    ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "CA"),
+    ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "CLIENT_CERTIFICATE"),
+    ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "CLIENT_CERTIFICATE"),
+    ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "CLIENT_KEY"),
+    ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "CLIENT_KEY"),
 ];
 
 /// The environment at one moment. Its values are secrets until a key says otherwise: `Debug` shows none.

@@ -14,6 +14,7 @@ use super::{
     environment::{self, Environment, put},
     errors::{Errors, Origin, Origins, Problem},
     fields::{Fields, Reading},
+    proxies::Proxies,
     reporting, sections,
     tree::{self, Node},
     upstreams::UrlError,
@@ -87,14 +88,15 @@ pub(super) fn content(file: &Path, most: usize) -> io::Result<Vec<u8>> {
 
 /// `None` only if a problem was reported.
 fn config(reading: &mut Reading<'_>, root: Node, flags: &Flags, base: &Path) -> Option<Config> {
-    let only_upstream = flags.upstream.as_deref().map(|url| only_upstream(reading, url));
+    let proxies = Proxies::of(reading);
+    let only_upstream = flags.upstream.as_deref().map(|url| only_upstream(reading, url).map(|upstream| proxies.lead_to(upstream)));
     let resource = reporting::resource(reading);
     let mut fields = Fields::of(reading, String::new(), root);
     let server = fields.section_or_none("server", |fields| sections::server(fields, base));
-    let upstreams = destinations::upstreams(&mut fields, base);
+    let upstreams = destinations::upstreams(&mut fields, base, &proxies);
     let policy = Arc::new(sections::policy(&mut fields, &Policy::default()));
     let routes = destinations::routes(&mut fields, &upstreams, &policy);
-    let mut telemetry = fields.section_or_none("telemetry", reporting::telemetry);
+    let mut telemetry = fields.section_or_none("telemetry", |fields| reporting::telemetry(fields, base));
     telemetry.resource = resource;
     fields.later("context", &[]);
     fields.later("limits", &[]);

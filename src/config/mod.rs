@@ -12,6 +12,8 @@ mod fields;
 mod glob;
 mod listen;
 mod load;
+mod otlp;
+mod proxies;
 mod reporting;
 mod sections;
 mod tls;
@@ -102,8 +104,41 @@ pub struct Upstream {
     pub api_key: Option<Secret>,
     /// A PEM file of roots that this upstream is checked against, in place of the machine's.
     pub ca: Option<PathBuf>,
+    /// The Unix socket it listens on (`unix:///run/model.sock`), in place of host and port.
+    pub socket: Option<PathBuf>,
+    /// Which HTTP is spoken with it. Default auto.
+    pub http2: Http2,
+    /// The proxy of the environment that leads there.
+    pub hop: Option<Arc<Hop>>,
     /// `gen_ai.provider.name`: by host for the known providers, else the upstream's own name.
     pub provider: Arc<str>,
+}
+
+/// `upstreams.NAME.http2`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Http2 {
+    /// Over TLS what both sides prefer (ALPN), HTTP/1.1 in the clear.
+    #[default]
+    Auto,
+    /// HTTP/1.1 alone.
+    Off,
+    /// HTTP/2 alone: in the clear by prior knowledge (RFC 9113 §3.3), over TLS by ALPN.
+    Prior,
+}
+
+/// A proxy that the environment names (`HTTPS_PROXY` and its like) and through which an upstream is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hop {
+    /// Whether the proxy itself is spoken to over TLS.
+    pub tls: bool,
+    /// Host name or address (IPv6 without brackets).
+    pub host: String,
+    /// Port, the scheme's default filled in.
+    pub port: u16,
+    /// The value of `proxy-authorization`, where its URL holds credentials.
+    pub authorization: Option<Secret>,
+    /// The variable that names it.
+    pub variable: &'static str,
 }
 
 /// One entry of `routes`. `None` matches everything; patterns are globs (`*`, `?`).
@@ -207,13 +242,48 @@ pub struct Telemetry {
 /// `telemetry.otlp`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Otlp {
-    /// The traces URL in full, e.g. `http://127.0.0.1:4318/v1/traces`. (`endpoint` in the file and `OTEL_EXPORTER_OTLP_ENDPOINT` are bases to which
+    /// Over HTTP the traces URL in full, e.g. `http://127.0.0.1:4318/v1/traces`; over gRPC scheme, host and port. (`endpoint` in the file and `OTEL_EXPORTER_OTLP_ENDPOINT` are bases to which
     /// `/v1/traces` is added; `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is taken as it is.)
     pub endpoint: String,
+    /// How spans travel. Default `http/protobuf`.
+    pub protocol: Protocol,
     /// Sent with each export.
     pub headers: Vec<(String, Secret)>,
     /// Of one export. Default 10 s.
     pub timeout: Duration,
+    /// Of what is sent. Default none.
+    pub compression: Compression,
+    /// A PEM file of roots that the receiver is checked against, in place of the machine's.
+    pub ca: Option<PathBuf>,
+    /// Whom we are to the receiver; unset: nobody.
+    pub client: Option<ClientCertificate>,
+}
+
+/// `telemetry.otlp.client_certificate` and `client_key`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// A PEM file of our certificate and those between it and its root.
+    pub certificate: PathBuf,
+    /// A PEM file of its key.
+    pub key: PathBuf,
+}
+
+/// `telemetry.otlp.protocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// POST of Protocol Buffers over HTTP/1.1.
+    HttpProtobuf,
+    /// gRPC, over HTTP/2.
+    Grpc,
+}
+
+/// `telemetry.otlp.compression`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// As it is.
+    None,
+    /// gzip.
+    Gzip,
 }
 
 /// `telemetry.log.level`.

@@ -1,10 +1,10 @@
 //! Where requests can go: the built-in table, URLs, and which provider stands behind a host. Nothing here connects.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, path::PathBuf};
 
 use http::{HeaderName, HeaderValue, header};
 
-use super::{Upstream, fields::Wanted};
+use super::{Http2, Upstream, fields::Wanted};
 use crate::wire::Dialect;
 
 /// The upstreams that need no config: name and base URL. A base URL holds what stands before the part that its users write
@@ -48,14 +48,17 @@ const PROVIDERS: [(&str, &str); 17] = [
 /// Longest name of an upstream, in characters.
 const LONGEST_NAME: usize = 64;
 
+/// Longest path of a Unix socket in bytes: `sun_path` holds 108 with its end.
+const LONGEST_SOCKET: usize = 107;
+
 /// Names that would hide a path of the dialects, or be taken for a label's overflow or for `--upstream`.
 const RESERVED: [&str; 8] = ["v1", "v1alpha", "v1beta", "v1beta1", "api", "other", "unknown", "upstream"];
 
 /// What an upstream's URL is not. A message says what is wanted and never repeats the URL: it can hold a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// Not `http://` or `https://`.
-    #[error("a URL that begins with `http://` or `https://`")]
+    /// Not `http://`, `https://` or `unix://`.
+    #[error("a URL that begins with `http://`, `https://` or `unix://`")]
     Scheme,
     /// No URL by RFC 3986.
     #[error("a URL such as `https://api.example.com/v1`")]
@@ -69,6 +72,9 @@ pub enum UrlError {
     /// `user:password@`.
     #[error("a URL without user or password; credentials go under `api_key`")]
     Userinfo,
+    /// A socket whose path is not absolute, or is longer than the kernel takes.
+    #[error("a URL such as `unix:///run/model.sock`, or `unix:///run/model.sock:/v1` with a path, the socket's at most 107 bytes")]
+    Socket,
     /// `?` or `#`.
     #[error("a URL without query or fragment; those of each request are carried")]
     Query,
@@ -87,15 +93,18 @@ pub(super) struct Url {
     pub(super) port: u16,
     /// Without a trailing slash.
     pub(super) path: String,
+    /// The Unix socket that stands in for host and port.
+    pub(super) socket: Option<String>,
 }
 
 impl Upstream {
-    /// The destination that `url` names: `http` or `https`, host, perhaps a port and a path; nothing else. Its provider is known
-    /// by the host, else called `name`. Dialect, key and roots are left unset.
+    /// The destination that `url` names: `http` or `https`, host, perhaps a port and a path; or `unix`, a socket, perhaps `:` and a path; nothing
+    /// else. Its provider is known by the host, else called `name`. All else is left unset.
     pub fn parse(name: &str, url: &str) -> Result<Self, UrlError> {
-        let Url { tls, host, port, path } = Url::parse(url)?;
+        let Url { tls, host, port, path, socket } = Url::parse(url)?;
         let provider = provider_of(&host).unwrap_or(name).into();
-        Ok(Self { name: name.into(), tls, host, port, path, dialect: None, api_key: None, ca: None, provider })
+        let (name, socket, http2) = (name.into(), socket.map(PathBuf::from), Http2::default());
+        Ok(Self { name, tls, host, port, path, dialect: None, api_key: None, ca: None, socket, http2, hop: None, provider })
     }
 
     /// The upstreams that need no config.
@@ -119,7 +128,17 @@ impl Upstream {
 
     /// Its base URL, the default port left out.
     pub fn url(&self) -> String {
-        Url { tls: self.tls, host: self.host.clone(), port: self.port, path: self.path.clone() }.to_string()
+        let socket = self.socket.as_ref().map(|socket| socket.display().to_string());
+        Url { tls: self.tls, host: self.host.clone(), port: self.port, path: self.path.clone(), socket }.to_string()
+    }
+
+    /// Whether it is this machine by its name or address.
+    pub fn is_loopback(&self) -> bool {
+        if self.socket.is_some() {
+            return true;
+        }
+        let host = self.host.strip_suffix('.').unwrap_or(&self.host);
+        host == "localhost" || host.ends_with(".localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
     }
 }
 
@@ -130,6 +149,7 @@ impl Url {
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
             "https" => true,
+            "unix" => return Self::of_socket(rest),
             _ => return Err(UrlError::Scheme),
         };
         let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -137,15 +157,7 @@ impl Url {
         if authority.contains('@') {
             return Err(UrlError::Userinfo);
         }
-        if path.contains(['?', '#']) {
-            return Err(UrlError::Query);
-        }
-        let path = path.trim_end_matches('/');
-        let is_path =
-            path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'));
-        if !is_path || path.split('/').any(|segment| matches!(segment, "." | "..")) {
-            return Err(UrlError::Malformed);
-        }
+        let path = base_path(path)?;
         let (host, port) = split_port(authority)?;
         let port = match port {
             Some(port) if port.starts_with(|c: char| c.is_ascii_digit()) => port.parse().ok().filter(|port| *port > 0).ok_or(UrlError::Port)?,
@@ -153,12 +165,39 @@ impl Url {
             None if tls => 443,
             None => 80,
         };
-        Ok(Self { tls, host: host_of(host)?, port, path: path.to_owned() })
+        Ok(Self { tls, host: host_of(host)?, port, path: path.to_owned(), socket: None })
     }
+
+    /// `/run/model.sock`, or with a path of its own behind a colon: `/run/model.sock:/v1`.
+    fn of_socket(rest: &str) -> Result<Self, UrlError> {
+        let (socket, path) = rest.split_once(":/").map_or((rest, ""), |(socket, _)| (socket, rest.get(socket.len() + 1..).unwrap_or_default()));
+        let is_socket = socket.starts_with('/') && !socket.ends_with('/') && (2..=LONGEST_SOCKET).contains(&socket.len());
+        if !is_socket || socket.contains(['\0', '\n', '\r']) {
+            return Err(UrlError::Socket);
+        }
+        Ok(Self { tls: false, host: "localhost".to_owned(), port: 80, path: base_path(path)?.to_owned(), socket: Some(socket.to_owned()) })
+    }
+}
+
+/// What goes in front of each request's path, without a trailing slash.
+fn base_path(path: &str) -> Result<&str, UrlError> {
+    if path.contains(['?', '#']) {
+        return Err(UrlError::Query);
+    }
+    let path = path.trim_end_matches('/');
+    let is_path = path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'));
+    if !is_path || path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err(UrlError::Malformed);
+    }
+    Ok(path)
 }
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(socket) = &self.socket {
+            let colon = if self.path.is_empty() { "" } else { ":" };
+            return write!(f, "unix://{socket}{colon}{}", self.path);
+        }
         f.write_str(if self.tls { "https://" } else { "http://" })?;
         if self.host.contains(':') {
             write!(f, "[{}]", self.host)?;
@@ -265,14 +304,49 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_takes_the_place_of_host_and_port() {
+        for (text, socket, path) in [
+            ("unix:///run/model.sock", "/run/model.sock", ""),
+            ("UNIX:///run/model.sock:/v1/", "/run/model.sock", "/v1"),
+            ("unix:///run/a:b.sock:/", "/run/a:b.sock", ""),
+        ] {
+            let upstream = Upstream::parse("x", text).expect(text);
+            assert_eq!((upstream.socket.as_deref(), upstream.path.as_str()), (Some(std::path::Path::new(socket)), path), "{text}");
+            assert_eq!((upstream.tls, upstream.host.as_str(), upstream.port), (false, "localhost", 80));
+            assert_eq!(Upstream::parse("x", &upstream.url()).map(|again| again.url()), Ok(upstream.url()));
+        }
+    }
+
+    #[test]
+    fn this_machine_is_known_by_any_of_its_names() {
+        for (host, expected) in [
+            ("localhost", true),
+            ("api.localhost.", true),
+            ("127.8.9.1", true),
+            ("[::1]", true),
+            ("[::ffff:127.0.0.1]", true),
+            ("localhost.example.com", false),
+            ("10.0.0.1", false),
+        ] {
+            let upstream = Upstream::parse("x", &format!("http://{host}")).expect(host);
+            assert_eq!(upstream.is_loopback(), expected, "{host}");
+        }
+    }
+
+    #[test]
     fn a_url_that_hides_something_is_refused_and_not_repeated() {
-        use UrlError::{Host, Malformed, Port, Query, Scheme, Userinfo};
+        use UrlError::{Host, Malformed, Port, Query, Scheme, Socket, Userinfo};
         for (text, expected) in [
             ("", Scheme),
             ("api.openai.com", Scheme),
             ("localhost:8000", Scheme),
             ("ftp://a", Scheme),
-            ("unix:///x", Scheme),
+            ("unix:x", Scheme),
+            ("unix://x", Socket),
+            ("unix:///", Socket),
+            ("unix:///x/", Socket),
+            ("unix:///x:/v1?key=canary", Query),
+            ("unix:///x:/../v1", Malformed),
             ("http://", Host),
             ("http:///v1", Host),
             ("http://a b", Host),

@@ -6,4 +6,4 @@ pub mod script;
 mod simulate;
 pub mod summary;
 
-pub use simulate::{SimulateError, SimulateOptions, simulate};
+pub use simulate::{ServeTls, SimulateError, SimulateOptions, simulate};

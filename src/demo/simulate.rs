@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    model::{Model, ModelOptions, Pace},
+    model::{Model, ModelOptions, Pace, Tls, TlsError},
     script::{Script, ScriptError},
 };
 
@@ -25,12 +25,41 @@ pub struct SimulateOptions {
     pub latency: Duration,
     /// The usual tokens a second from then on; 0 is all at once.
     pub tokens_per_second: f64,
+    /// Whether it serves TLS, and how.
+    pub tls: ServeTls,
+}
+
+/// Whether TLS is served.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ServeTls {
+    /// It is not.
+    #[default]
+    Off,
+    /// With a certificate of a CA that is made up now.
+    MadeUp {
+        /// Where the CA is written, to be trusted.
+        ca: PathBuf,
+    },
+    /// With this certificate.
+    Given {
+        /// Its chain, in PEM.
+        chain: PathBuf,
+        /// Its key, in PEM.
+        key: PathBuf,
+    },
 }
 
 impl Default for SimulateOptions {
     /// Port 4199 of the loopback, no faults, and a pace that a person can watch: 300 ms, then 80 tokens a second.
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 4199)), script: None, seed: 0, latency: Duration::from_millis(300), tokens_per_second: 80.0 }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4199)),
+            script: None,
+            seed: 0,
+            latency: Duration::from_millis(300),
+            tokens_per_second: 80.0,
+            tls: ServeTls::Off,
+        }
     }
 }
 
@@ -56,6 +85,17 @@ pub enum SimulateError {
     /// The rate is no number of tokens.
     #[error("cannot talk at {0} tokens a second: a number from 0 on is one")]
     Rate(f64),
+    /// A file of the certificates cannot be read or written.
+    #[error("cannot use the file {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is no TLS with these certificates.
+    #[error("cannot serve TLS")]
+    Tls(#[from] TlsError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
@@ -71,7 +111,8 @@ pub enum SimulateError {
 
 /// Serves until `shutdown` is done. The first line of the output is `listening on http://ADDRESS`.
 pub async fn simulate(options: SimulateOptions, output: &mut impl Write, shutdown: impl Future<Output = ()>) -> Result<(), SimulateError> {
-    let SimulateOptions { listen, script, seed, latency, tokens_per_second } = options;
+    let SimulateOptions { listen, script, seed, latency, tokens_per_second, tls } = options;
+    let tls = certified(tls).await?;
     let script = match script {
         None => Script::default(),
         Some(path) => read(path).await?,
@@ -81,12 +122,29 @@ pub async fn simulate(options: SimulateOptions, output: &mut impl Write, shutdow
         rate => Some(rate).filter(|rate| *rate > 0.0),
     };
     let pace = Pace { first_token: latency, tokens_per_second };
-    let model = Model::start(ModelOptions { listen, seed, script, pace, ..ModelOptions::default() }).await;
+    let model = Model::start(ModelOptions { listen, seed, script, pace, tls, ..ModelOptions::default() }).await;
     let model = model.map_err(|source| SimulateError::Listen { address: listen, source })?;
     writeln!(output, "listening on {}", model.url()).and_then(|()| output.flush()).map_err(SimulateError::Output)?;
     shutdown.await;
     model.stop().await;
     Ok(())
+}
+
+/// What TLS is served with; the CA that was made up is written to its file.
+async fn certified(tls: ServeTls) -> Result<Option<Tls>, SimulateError> {
+    let file = |path: PathBuf| |source| SimulateError::File { path, source };
+    match tls {
+        ServeTls::Off => Ok(None),
+        ServeTls::MadeUp { ca } => {
+            let tls = Tls::made_up()?;
+            tokio::fs::write(&ca, tls.ca().unwrap_or_default()).await.map_err(file(ca))?;
+            Ok(Some(tls))
+        }
+        ServeTls::Given { chain, key } => {
+            let (chain, key) = (tokio::fs::read(&chain).await.map_err(file(chain))?, tokio::fs::read(&key).await.map_err(file(key))?);
+            Ok(Some(Tls::given(&chain, &key)?))
+        }
+    }
 }
 
 async fn read(path: PathBuf) -> Result<Script, SimulateError> {

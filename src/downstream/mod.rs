@@ -127,7 +127,13 @@ where
     };
     match sniffed {
         Ok(is_http2) if agreed || is_http2 => Box::pin(http2::serve(socket, &peer, &gate, serve)).await,
-        Ok(_) => http1(socket, (&peer, brake), &gate, serve).await,
+        Ok(_) => {
+            http1(socket, (&peer, brake), &gate, serve).await;
+            // The exchange that switched protocols goes on, in the same place, until it has ended.
+            if let Some(tunnel) = peer.tunnel() {
+                Box::pin(tunnel.run()).await;
+            }
+        }
         Err(_) if peer.is_slow() => gate.telemetry.refused(None, Reason::SlowHead),
         Err(_) => {}
     }
@@ -174,7 +180,7 @@ where
         .max_buf_size(gate.head_limit.max(BUFFER_MIN))
         .preserve_header_case(true)
         .auto_date_header(false);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service).with_upgrades());
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = gate.drain.reached(Stage::Draining) => {

@@ -55,6 +55,11 @@ impl Exchange {
         &self.peer
     }
 
+    /// The same, shared.
+    pub fn shared_peer(&self) -> Arc<Peer> {
+        Arc::clone(&self.peer)
+    }
+
     /// When the head had arrived.
     pub fn started(&self) -> Instant {
         self.record.as_ref().map_or_else(Instant::now, |record| record.started)

@@ -1,6 +1,7 @@
 //! The life of a request, in order. Only order is decided here; each step's substance is in its own file.
 
 mod exchange;
+mod flow;
 mod framing;
 mod opening;
 mod origin;
@@ -12,16 +13,19 @@ mod rewrite;
 mod route;
 mod send;
 mod silence;
+mod tunnel;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Request, Response, Version, request};
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, Version, request, response};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 pub use origin::check_origin;
 pub use peer::{Peer, Turn};
 pub use relay::{Broken, Relayed};
+pub use tunnel::Tunnel;
 
 use self::{
     exchange::Exchange,
@@ -30,6 +34,7 @@ use self::{
     rewrite::{Downward, Template, Upward},
     route::Target,
     send::{Sending, Sent},
+    tunnel::Switch,
 };
 use crate::{
     body::Ledger,
@@ -59,6 +64,8 @@ struct Way {
     dialect: Option<Dialect>,
     agent: Option<AgentLimit>,
     version: Version,
+    /// The agent's wish for another protocol.
+    switch: Option<Switch>,
 }
 
 impl Proxy {
@@ -85,19 +92,20 @@ impl Proxy {
             () = self.drain.reached(Stage::Cutting) => Err(Refusal::draining()),
         };
         match ending {
-            Ok((sent, way)) => self.relay(exchange, sent, &way),
+            Ok((sent, way)) => self.relay(exchange, sent, way),
             Err(refusal) => refuse(exchange, &refusal, dialect),
         }
     }
 
     /// The way up, step by step.
-    async fn carry(&self, exchange: &mut Exchange, head: request::Parts, body: Incoming) -> Result<(Sent, Way), Refusal> {
+    async fn carry(&self, exchange: &mut Exchange, mut head: request::Parts, body: Incoming) -> Result<(Sent, Way), Refusal> {
         self.check(&head)?;
         let target = route::locate(&self.config, &head)?;
         let agent = AgentLimit::of(&head.headers);
         note(exchange, &target, &head.headers, agent);
 
         let policy = self.policy(&target, None);
+        let switch = Switch::asked(&mut head, &body);
         let limits = (&self.ledger, self.config.server.body_limit);
         let (received, call) = receive::receive(exchange, (&head, body), &target, &policy, limits).await?;
         let since = |agent: AgentLimit| if agent.per_read { Instant::now() } else { exchange.started() };
@@ -106,7 +114,7 @@ impl Proxy {
         let (destination, policy) = self.settle(&target, &call)?;
         exchange.admit(destination);
         let version = head.version;
-        let template = self.rewrite(head, &target, destination, &policy);
+        let template = self.rewrite(head, switch.as_ref(), (&target, destination, &policy));
         let (dialect, stream) = (target.dialect, call.stream);
         exchange.record().call = call;
 
@@ -114,7 +122,7 @@ impl Proxy {
         let propagate = self.config.telemetry.propagate.then_some(exchange.record().trace);
         let sending = Sending { destination, template, propagate, policy: &policy, dialect, stream, agent: agent_clock, draining };
         let sent = send::send(exchange, sending, received).await?;
-        Ok((sent, Way { policy, dialect, agent, version }))
+        Ok((sent, Way { policy, dialect, agent, version, switch }))
     }
 
     /// What no request may do, wherever it goes.
@@ -143,20 +151,26 @@ impl Proxy {
     }
 
     /// The head of every attempt.
-    fn rewrite<'a>(&'a self, head: request::Parts, target: &Target, destination: &'a Destination, policy: &'a Policy) -> Template<'a> {
+    fn rewrite<'a>(&'a self, head: request::Parts, switch: Option<&'a Switch>, to: (&Target, &'a Destination, &'a Policy)) -> Template<'a> {
+        let (target, destination, policy) = to;
         let upstream = &destination.upstream;
         let uri = destination.uri(target.forward(upstream));
-        let upward = Upward { uri, host: destination.host(), upstream, dialect: target.dialect, carry: &policy.carry, mark: &self.mark };
+        let switch = switch.map(|switch| &switch.protocol);
+        let upward = Upward { uri, host: destination.host(), upstream, dialect: target.dialect, carry: &policy.carry, mark: &self.mark, switch };
         Template::new(head, upward)
     }
 
     /// The way down: the head now, the body as it comes.
-    fn relay(&self, mut exchange: Exchange, mut sent: Sent, way: &Way) -> Response<Relayed> {
+    fn relay(&self, mut exchange: Exchange, mut sent: Sent, way: Way) -> Response<Relayed> {
         exchange.answered(sent.answer.head.status.as_u16());
         let name = exchange.record().trace.exchange_id();
         let attempts = exchange.record().attempts.len();
         let downward = Downward { carry: &way.policy.carry, mark: &self.mark, exchange: name.to_header(), attempts, spent: sent.spent };
-        let head = rewrite::reply_head(&mut sent.answer.head, &downward);
+        let mut head = rewrite::reply_head(&mut sent.answer.head, &downward);
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            switch(exchange, &mut head, sent, way);
+            return Response::from_parts(head, Relayed::Own(Bytes::new()));
+        }
         let course = Course {
             policy: &way.policy,
             dialect: way.dialect,
@@ -188,6 +202,14 @@ fn refuse(mut exchange: Exchange, refusal: &Refusal, dialect: Option<Dialect>) -
     exchange.answered(response.status().as_u16());
     exchange.finish(refusal.outcome(), Some(refusal.reason));
     response
+}
+
+/// The connection goes on as a tunnel once the head is out.
+fn switch(exchange: Exchange, head: &mut response::Parts, sent: Sent, way: Way) {
+    let peer = exchange.shared_peer();
+    if let Some(tunnel) = way.switch.and_then(|switch| Tunnel::new(switch, head, sent.answer.line, exchange, &way.policy.timeouts)) {
+        peer.switch(tunnel);
+    }
 }
 
 /// Writes down where a request goes and who sent it.

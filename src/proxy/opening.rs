@@ -1,17 +1,18 @@
 //! Between an attempt's head and the agent: what must be known before the head goes on. A stream is held until its first content,
 //! a failed reply's body is looked at, so that what fails before the first token can still be tried again or end in a clean status.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
-use http::{header, response};
+use http::{HeaderMap, Version, header, response};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
     telemetry::names::{Clock, Reason},
-    upstream::{Attempted, Deadlines, Line},
+    upstream::{Attempted, Deadlines, Use},
     wire::{Dialect, Progress, Reading, ReplyError},
 };
 
@@ -27,14 +28,16 @@ pub struct Answer {
     pub head: response::Parts,
     /// What was read of the body and not given on.
     pub held: VecDeque<Bytes>,
+    /// The fields that came behind the body, where they were read with it.
+    pub trailers: Option<Box<HeaderMap>>,
     /// The rest.
     pub body: Incoming,
     /// Whether the body has ended already, and how.
     pub ended: Option<End>,
     /// The observer, where the dialect is known.
     pub reading: Option<Reading>,
-    /// The connection.
-    pub line: Arc<Line>,
+    /// Its place on the connection.
+    pub line: Use,
 }
 
 /// How a body ended.
@@ -72,12 +75,13 @@ impl Answer {
         let (head, body) = attempted.response.into_parts();
         let text = |name| head.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
         let reading = dialect.map(|dialect| Reading::new(dialect, head.status.as_u16(), text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING)));
-        Self { head, held: VecDeque::new(), body, ended: None, reading, line: attempted.line }
+        Self { head, held: VecDeque::new(), trailers: None, body, ended: None, reading, line: attempted.line }
     }
 
     /// Whether this is a stream that can be read, and so held.
     pub fn is_readable_stream(&self) -> bool {
-        self.head.status.is_success() && self.reading.as_ref().is_some_and(|reading| reading.is_stream() && !reading.is_opaque())
+        self.head.status.is_success()
+            && self.reading.as_ref().is_some_and(|reading| reading.is_stream() && !reading.is_opaque() && reading.is_prompt())
     }
 
     /// Reads a failed reply's body, within bounds, for what it tells.
@@ -110,6 +114,8 @@ impl Answer {
                 return Opening::Failed { status: error.as_ref().and_then(|error| error.status).unwrap_or(500), error, event: true };
             }
             match self.ended {
+                // What cannot be read says nothing more.
+                _ if self.reading.as_ref().is_some_and(Reading::is_opaque) => return Opening::Flowing,
                 Some(End::Broken) => return Opening::Broken(Reason::ConnectionReset),
                 Some(End::Clean) => return Opening::Broken(Reason::StreamCut),
                 None if self.held_bytes() > HOLD_MAX => return Opening::Flowing,
@@ -121,14 +127,16 @@ impl Answer {
     /// Reads one more frame into what is held.
     async fn read(&mut self) -> Progress {
         match self.body.frame().await {
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => {
                     let progress = self.reading.as_mut().map(|reading| reading.feed(&data)).unwrap_or_default();
                     self.held.push_back(data);
                     return progress;
                 }
-            }
+                Err(frame) => self.trailers = frame.into_trailers().ok().map(Box::new),
+            },
             Some(Err(_)) => self.ended = Some(End::Broken),
+            None if self.is_cut_short() => self.ended = Some(End::Broken),
             None => {
                 self.ended = Some(End::Clean);
                 self.line.end();
@@ -136,6 +144,11 @@ impl Answer {
             }
         }
         self.reading.as_ref().map(Reading::progress).unwrap_or_default()
+    }
+
+    /// Whether a body that gives no more has not ended: hyper takes an HTTP/2 stream reset with `NO_ERROR` for one that has, also in its middle.
+    pub fn is_cut_short(&self) -> bool {
+        self.head.version == Version::HTTP_2 && !self.body.is_end_stream()
     }
 
     fn held_bytes(&self) -> usize {

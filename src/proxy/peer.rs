@@ -7,6 +7,7 @@ use std::sync::{
 
 use tokio::time::Instant;
 
+use super::tunnel::Tunnel;
 use crate::telemetry::{ConnectionGauge, names::ConnectionState};
 
 /// A connection of an agent, or one stream on it.
@@ -19,6 +20,8 @@ pub struct Peer {
     stalled: AtomicBool,
     slow: AtomicBool,
     gone: AtomicBool,
+    /// What the connection becomes when its HTTP has ended.
+    tunnel: Mutex<Option<Box<Tunnel>>>,
 }
 
 #[derive(Debug)]
@@ -63,7 +66,7 @@ impl Peer {
 
     fn on(line: Line) -> Self {
         let off = || AtomicBool::new(false);
-        Self { line, turns: AtomicU32::new(0), reset: off(), stalled: off(), slow: off(), gone: off() }
+        Self { line, turns: AtomicU32::new(0), reset: off(), stalled: off(), slow: off(), gone: off(), tunnel: Mutex::default() }
     }
 
     fn load(&self) -> MutexGuard<'_, Load> {
@@ -152,6 +155,16 @@ impl Peer {
     /// Whether that happened, to this stream or to its connection.
     pub fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire) || self.connection().is_some_and(Self::is_gone)
+    }
+
+    /// The exchange under way switches the connection to this.
+    pub(super) fn switch(&self, tunnel: Tunnel) {
+        *self.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tunnel));
+    }
+
+    /// What is to be carried on, once, by whoever has served the connection until its HTTP has ended.
+    pub fn tunnel(&self) -> Option<Box<Tunnel>> {
+        self.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// A head has not come in time.

@@ -51,7 +51,8 @@ pub(super) async fn receive(
         return Ok((Received::Whole(Bytes::new(), reservation), call));
     }
     let held_max = policy.retries.body_max.min(limit.unwrap_or(u64::MAX));
-    let hold = target.dialect.is_some() && head.method == Method::POST && stated.is_none_or(|stated| stated <= held_max);
+    let hold =
+        target.dialect.is_some() && head.method == Method::POST && stated.map_or_else(|| !announces_trailers(head), |stated| stated <= held_max);
     let read = if hold {
         let reading = body::read_up_to(&mut body, held_max, &mut reservation, policy.timeouts.upload);
         exchange.wait(reading).await.map_err(|error| broken(&error, exchange.peer()))?
@@ -69,6 +70,11 @@ pub(super) async fn receive(
             Ok((Received::Streamed(upload, progress), Call::default()))
         }
     }
+}
+
+/// Whether fields shall follow the body: they can go on only behind a body that passes as it comes.
+fn announces_trailers(head: &request::Parts) -> bool {
+    head.headers.contains_key(header::TRAILER)
 }
 
 /// Whether the body is not compressed.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::header;
+use http::{HeaderMap, header};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
@@ -17,6 +17,7 @@ use super::{
     silence::Silence,
 };
 use crate::{
+    body,
     config::Policy,
     drain::Reached,
     telemetry::names::{Clock, Outcome, Reason},
@@ -124,6 +125,9 @@ impl Relay {
             self.count(&data);
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
+        if let Some(trailers) = self.answer.trailers.take() {
+            return self.pass_trailers(cx, &trailers);
+        }
         match self.answer.ended {
             Some(End::Clean) => return self.end(cx),
             Some(End::Broken) => return self.break_off(cx, Reason::StreamCut, None),
@@ -132,6 +136,7 @@ impl Relay {
         match Pin::new(&mut self.answer.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => self.pass(cx, frame),
             Poll::Ready(Some(Err(_))) => self.break_off(cx, Reason::StreamCut, None),
+            Poll::Ready(None) if self.answer.is_cut_short() => self.break_off(cx, Reason::StreamCut, None),
             Poll::Ready(None) => {
                 self.answer.ended = Some(End::Clean);
                 self.end(cx)
@@ -162,14 +167,19 @@ impl Relay {
                 return self.break_off(cx, Reason::StreamCut, None);
             }
             self.count(data);
-        } else {
-            // Trailers: nothing comes behind them, and nobody may ask whether it does.
-            self.answer.ended = Some(End::Clean);
-            if !self.is_complete() {
-                return self.break_off(cx, Reason::StreamCut, None);
-            }
+        } else if let Some(trailers) = frame.trailers_ref() {
+            return self.pass_trailers(cx, trailers);
         }
         Poll::Ready(Some(Ok(frame)))
+    }
+
+    /// The fields behind the body. They end it cleanly, so they are held to what its end is held to.
+    fn pass_trailers(&mut self, cx: &mut Context<'_>, trailers: &HeaderMap) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if !self.is_complete() {
+            return self.break_off(cx, Reason::StreamCut, None);
+        }
+        self.answer.ended = Some(End::Clean);
+        Poll::Ready(Some(Ok(Frame::trailers(body::trailers(trailers)))))
     }
 
     /// The body has ended as its framing says; a stream of a known dialect must also have said so itself.

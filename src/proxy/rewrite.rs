@@ -1,7 +1,7 @@
 //! Step 4: the only place where a head changes. Everything else of a request and a reply goes on as it came: names in their spelling,
 //! values and repeats in their order.
 
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header, request, response};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request, response};
 
 use crate::{
     body::Outgoing,
@@ -34,6 +34,8 @@ pub(super) struct Upward<'a> {
     pub carry: &'a Carry,
     /// Our own mark in `via`.
     pub mark: &'a str,
+    /// The protocol that the connection shall switch to, if it may.
+    pub switch: Option<&'a HeaderValue>,
 }
 
 impl<'a> Template<'a> {
@@ -82,10 +84,28 @@ fn request_headers(from: &HeaderMap, upward: &Upward<'_>) -> HeaderMap {
     if let Some((name, value)) = credentials {
         to.append(name, value);
     }
+    if from.get_all(header::TE).iter().any(takes_trailers) {
+        to.append(header::TE, HeaderValue::from_static("trailers"));
+        to.append(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+    if let Some(protocol) = upward.switch {
+        switch(&mut to, protocol.clone());
+    }
     if upward.carry.via {
         to.append(header::VIA, via(upward.mark));
     }
     to
+}
+
+/// Whether `te` says that fields after the body are read (RFC 9110 §10.1.4): then we read them too, and pass them on.
+fn takes_trailers(te: &HeaderValue) -> bool {
+    te.to_str().is_ok_and(|te| te.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
+}
+
+/// Asks for a switch, or grants it.
+fn switch(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.append(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.append(header::UPGRADE, protocol);
 }
 
 fn is_for_pillion(name: &HeaderName) -> bool {
@@ -124,14 +144,16 @@ pub(super) struct Downward<'a> {
 
 /// A reply's head as it goes down.
 pub(super) fn reply_head(head: &mut response::Parts, downward: &Downward<'_>) -> response::Parts {
+    let is_switch = head.status == StatusCode::SWITCHING_PROTOCOLS;
+    let protocol = if is_switch { head.headers.get(header::UPGRADE).cloned() } else { None };
     let mut rewritten = Response::new(()).into_parts().0;
     rewritten.status = head.status;
-    rewritten.headers = reply_headers(std::mem::take(&mut head.headers), downward);
+    rewritten.headers = reply_headers(std::mem::take(&mut head.headers), protocol, downward);
     rewritten.extensions = std::mem::take(&mut head.extensions);
     rewritten
 }
 
-fn reply_headers(from: HeaderMap, downward: &Downward<'_>) -> HeaderMap {
+fn reply_headers(from: HeaderMap, protocol: Option<HeaderValue>, downward: &Downward<'_>) -> HeaderMap {
     let named = named_by_connection(&from);
     let spent = downward.spent && downward.carry.should_retry;
     let framed_twice = from.contains_key(header::TRANSFER_ENCODING);
@@ -146,6 +168,9 @@ fn reply_headers(from: HeaderMap, downward: &Downward<'_>) -> HeaderMap {
         }
         to
     };
+    if let Some(protocol) = protocol {
+        switch(&mut to, protocol);
+    }
     if downward.carry.via {
         to.append(header::VIA, via(downward.mark));
     }

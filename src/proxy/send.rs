@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, Version};
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -231,6 +231,9 @@ impl Sending<'_> {
                     Some(Repeat { reason: "stale_connection", wait: Duration::ZERO, fresh: true })
                 }
                 (Again::Unsent, _) if left => Some(Repeat { reason: "connect", wait: backoff.shortened().wait(nth, fastrand::f64()), fresh: false }),
+                (Again::Unprocessed(reason), _) if left => {
+                    Some(Repeat { reason, wait: backoff.shortened().wait(nth, fastrand::f64()), fresh: false })
+                }
                 (Again::Unsafe, Some(_)) if left && retries.on_timeout => {
                     Some(Repeat { reason: "timeout", wait: backoff.wait(nth, fastrand::f64()), fresh: false })
                 }
@@ -317,6 +320,7 @@ fn begun(retry: Option<RetryCause>) -> Attempt {
         retry,
         reused: false,
         peer: None,
+        protocol: None,
         connect: None,
     }
 }
@@ -330,9 +334,20 @@ fn note_head(exchange: &mut Exchange, attempted: &Attempted) {
     attempt.duration = attempt.started.elapsed();
     attempt.result = AttemptResult::of_status(status);
     attempt.status = Some(status);
-    attempt.reused = attempted.reused;
-    attempt.peer = Some(line.peer);
-    attempt.connect = (!attempted.reused).then_some(line.phases);
+    attempt.reused = line.reused;
+    attempt.peer = line.peer;
+    attempt.protocol = protocol(attempted.response.version());
+    attempt.connect = (!line.reused).then_some(line.phases);
+}
+
+/// `network.protocol.version`.
+fn protocol(version: Version) -> Option<&'static str> {
+    match version {
+        Version::HTTP_10 => Some("1.0"),
+        Version::HTTP_11 => Some("1.1"),
+        Version::HTTP_2 => Some("2"),
+        _ => None,
+    }
 }
 
 fn note_failure(exchange: &mut Exchange, failure: &Failure) {
@@ -343,12 +358,12 @@ fn note_failure(exchange: &mut Exchange, failure: &Failure) {
         // The agent broke its upload off, or it was more than is let through.
         (Reason::Framing | Reason::BodyTooLarge, ..) => AttemptResult::Cancelled,
         (_, None, Again::Unsent | Again::Useless) => AttemptResult::Connect,
-        (_, None, Again::Stale | Again::Unsafe) => AttemptResult::Reset,
+        (_, None, Again::Stale | Again::Unsafe | Again::Unprocessed(_)) => AttemptResult::Reset,
     };
     attempt.reason = Some(failure.reason);
     attempt.reused = failure.reused;
     if let Some(line) = &failure.line {
-        attempt.peer = Some(line.peer);
+        attempt.peer = line.peer;
         attempt.connect = (!failure.reused).then_some(line.phases);
     }
 }

@@ -9,7 +9,10 @@ use super::{
     record::{Attempt, ConnectPhases, Phase, Record, RetryCause},
     trace::TraceContext,
 };
-use crate::wire::{Call, Dialect, Reply, Usage};
+use crate::{
+    config,
+    wire::{Call, Dialect, Reply, Usage},
+};
 
 /// A good streamed chat of the agent `planner` with `gpt-4o`, on the second attempt.
 pub(crate) fn record() -> Record {
@@ -81,6 +84,13 @@ pub(crate) fn attempt(result: AttemptResult, status: Option<u16>) -> Attempt {
         retry: None,
         reused: false,
         peer: Some(([192, 0, 2, 1], 443).into()),
+        protocol: Some("1.1"),
         connect: Some(connect),
     }
+}
+
+/// A receiver over HTTP, all else as it is by default.
+pub(super) fn otlp(endpoint: String) -> config::Otlp {
+    let (protocol, compression) = (config::Protocol::HttpProtobuf, config::Compression::None);
+    config::Otlp { endpoint, protocol, headers: Vec::new(), timeout: Duration::from_secs(10), compression, ca: None, client: None }
 }

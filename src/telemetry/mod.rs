@@ -18,6 +18,7 @@ use std::{
 
 use prometheus::proto::MetricType;
 use tracing::Subscriber;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 #[cfg(test)]
 mod fixture;
@@ -142,8 +143,9 @@ impl Telemetry {
     }
 
     /// A `tracing` subscriber that puts the program's own events into the log, in its format and from its level on; those of other crates from warn on.
+    /// Its own spans are exported where a receiver is configured.
     pub fn subscriber(&self) -> impl Subscriber + Send + Sync + 'static {
-        LogLayer::subscriber(self.inner.log.clone())
+        LogLayer::subscriber(self.inner.log.clone()).with(self.inner.otlp.as_ref().map(Otlp::layer))
     }
 
     /// Sends and writes what waits, within `deadline` (and at most two seconds for the spans). What is left is counted as dropped; what is reported

@@ -186,6 +186,8 @@ pub struct Attempt {
     pub reused: bool,
     /// The peer it was sent to.
     pub peer: Option<SocketAddr>,
+    /// The version of HTTP its reply came in (`network.protocol.version`), if one came.
+    pub protocol: Option<&'static str>,
     /// The phases of the connection, where one was made for it.
     pub connect: Option<ConnectPhases>,
 }
@@ -193,7 +195,7 @@ pub struct Attempt {
 /// Why an attempt was repeated, and how long was waited before.
 #[derive(Debug, Clone)]
 pub struct RetryCause {
-    /// Label value: a status (`500`), `connect`, `reset`, `stale_connection`, `stream_error`, `timeout`.
+    /// Label value: a status (`500`), `connect`, `goaway`, `refused_stream`, `stale_connection`, `stream_error`, `timeout`.
     pub reason: &'static str,
     /// The wait before it.
     pub wait: Duration,

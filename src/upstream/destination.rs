@@ -1,42 +1,42 @@
-//! One upstream at run time: its pool of connections, its budget, and one attempt at it under the clocks.
+//! One upstream at run time: its connections, its budget, and one attempt at it under the clocks.
 //! It never tries again by itself, and says of each failure whether that would be safe.
 
-use std::{collections::BTreeMap, error::Error as _, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    pin::pin,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
-use http::{HeaderValue, Request, Response, StatusCode, Uri, uri};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header, uri};
 use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{
-        self, Client,
+        Client,
         connect::{CaptureConnection, Connected, capture_connection},
     },
     rt::TokioTimer,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use super::{
+    attempt::AttemptClocks,
     budget::Budget,
-    connect::{ConnectError, Connector, Line},
-    deadlines::Deadlines,
+    connect::{Connector, Progress},
+    failure::{At, Failure, unconnected},
+    http2::{AGE_MAX, IDLE_TIMEOUT, Place, Shared},
+    line::{Line, Use},
 };
 use crate::{
-    body::{Outgoing, UploadError, UploadProgress},
-    config,
+    body::Outgoing,
+    config::{self, Http2},
     drain::Tracker,
-    telemetry::{
-        Telemetry,
-        names::{Clock, Reason},
-    },
+    telemetry::{Telemetry, names::Clock},
 };
 
 /// Idle connections kept for each upstream.
 const IDLE_MAX: usize = 256;
-/// An idle connection is closed after this; most providers' load balancers close theirs after 60 s or more.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 /// Largest head of a reply; also the largest piece of a body that is read at once, of which two to three wait for an agent that does not read.
 const HEAD_MAX: usize = 32 << 10;
-/// When an upload has no clock of its own, its end is still looked for this often.
-const UPLOAD_LOOK: Duration = Duration::from_secs(30);
 
 /// All upstreams that requests can reach.
 #[derive(Debug, Default)]
@@ -75,6 +75,10 @@ pub struct Destination {
     pooled: Client<Connector, Outgoing>,
     /// Never reuses a connection: for the one retry after a reused one has failed.
     fresh: Client<Connector, Outgoing>,
+    /// Where HTTP/2 may be spoken.
+    shared: Option<Shared>,
+    /// Speaks HTTP/1.1 alone, on a new connection each time: what it carries may switch to another protocol.
+    switching: Client<Connector, Outgoing>,
 }
 
 /// A reply's head, with its body still to come.
@@ -82,41 +86,23 @@ pub struct Destination {
 pub struct Attempted {
     /// The head and the body.
     pub response: Response<Incoming>,
-    /// The connection it comes on.
-    pub line: Arc<Line>,
-    /// Whether that had served others before.
-    pub reused: bool,
+    /// Its place on the connection that it comes on.
+    pub line: Use,
 }
 
-/// Whether it would be safe to try again after a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Again {
-    /// The upstream cannot have seen the request.
-    Unsent,
-    /// A reused connection ended before one byte of a reply: most likely it was being closed already.
-    Stale,
-    /// The upstream may be at work on it.
-    Unsafe,
-    /// It would fail the same way.
-    Useless,
+/// What became of a request that was to go over a shared connection.
+enum Either {
+    Attempted(Attempted),
+    /// It has to go over HTTP/1.1.
+    Http1(Request<Outgoing>),
 }
 
-/// Why there is no reply.
-#[derive(Debug, thiserror::Error)]
-#[error("{detail}")]
-pub struct Failure {
-    /// Our word for it.
-    pub reason: Reason,
-    /// The clock, if one fired.
-    pub clock: Option<Clock>,
-    /// Whether to try again.
-    pub again: Again,
-    /// For the person who reads the traceback: which hop, and what it said. Lower case, no full stop.
-    pub detail: String,
-    /// The connection, if there was one.
-    pub line: Option<Arc<Line>>,
-    /// Whether it had served others before.
-    pub reused: bool,
+/// How far an attempt is, for the clocks.
+#[derive(Debug, Default)]
+struct Underway {
+    making: Progress,
+    http1: Mutex<Option<CaptureConnection>>,
+    http2: OnceLock<Arc<Line>>,
 }
 
 impl Destination {
@@ -147,6 +133,8 @@ impl Destination {
             authority,
             pooled: client(IDLE_MAX),
             fresh: client(0),
+            shared: Shared::of(&upstream, connector.clone(), tracker),
+            switching: client(0),
             upstream,
         }
     }
@@ -165,142 +153,151 @@ impl Destination {
         Uri::from_parts(parts).expect("scheme, authority and path are all there")
     }
 
-    /// Sends the request once and waits for the reply's head, or for the first clock. `fresh` makes a new connection.
-    /// Dropped while it waits, it ends its connection at once.
-    pub async fn attempt(&self, mut request: Request<Outgoing>, fresh: bool, clocks: &mut AttemptClocks<'_>) -> Result<Attempted, Failure> {
-        let pending = Pending(capture_connection(&mut request));
-        let client = if fresh { &self.fresh } else { &self.pooled };
-        let mut sending = pin!(client.request(request));
+    /// Sends the request once and waits for the reply's head, or for the first clock. `fresh` makes a new connection, where one is not shared anyway.
+    /// Dropped while it waits, it ends its connection (HTTP/1.1) or its stream (HTTP/2) at once.
+    pub async fn attempt(&self, request: Request<Outgoing>, fresh: bool, clocks: &mut AttemptClocks<'_>) -> Result<Attempted, Failure> {
+        let underway = Underway::default();
+        let mut sending = pin!(self.send(request, fresh, &underway));
         loop {
-            let result = match clocks.next() {
+            return match clocks.next() {
                 Some((at, clock)) => match timeout_at(at, sending.as_mut()).await {
                     Ok(result) => result,
-                    Err(_) if clocks.goes_on(clock, pending.is_connected()) => continue,
-                    Err(_) => return Err(self.timed_out(clock, pending.line())),
+                    Err(_) if clocks.goes_on(clock, underway.is_connected()) => continue,
+                    Err(_) => Err(self.timed_out(clock, &underway)),
                 },
                 None => sending.as_mut().await,
             };
-            return match result {
-                Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => Err(self.switched(&response)),
-                Ok(response) => Ok(arrived(response)),
-                Err(error) => Err(self.failed(&error)),
-            };
         }
     }
 
-    fn timed_out(&self, clock: Clock, line: Option<Arc<Line>>) -> Failure {
-        let reused = line.as_ref().is_some_and(|line| line.begin());
-        let again = if clock == Clock::Connect { Again::Unsent } else { Again::Unsafe };
-        let detail = match clock {
-            Clock::Connect => format!("no connection to {} (DNS, TCP and TLS)", self.authority),
-            Clock::Upload => format!("no byte of the request's body went from the agent to {}", self.authority),
-            _ => format!("no reply from {}", self.authority),
+    async fn send(&self, request: Request<Outgoing>, fresh: bool, underway: &Underway) -> Result<Attempted, Failure> {
+        let request = match &self.shared {
+            // Boxed: an upstream in the clear does not carry this around.
+            Some(shared) if !request.headers().contains_key(header::UPGRADE) => match Box::pin(self.over_shared(shared, request, underway)).await? {
+                Either::Attempted(attempted) => return Ok(attempted),
+                Either::Http1(request) => request,
+            },
+            _ => request,
         };
-        Failure { reason: Reason::of_clock(clock), clock: Some(clock), again, detail, line, reused }
+        self.over_http1(request, fresh, underway).await
     }
 
-    /// `upgrade` belongs to one hop and never goes up, so this was not asked for, and what follows is no HTTP.
-    fn switched(&self, response: &Response<Incoming>) -> Failure {
-        let line = response.extensions().get::<Arc<Line>>().cloned();
-        let reused = line.as_ref().is_some_and(|line| line.begin());
-        let detail = format!("{} switched to another protocol, which it was not asked to", self.authority);
-        Failure { reason: Reason::BadResponse, clock: None, again: Again::Unsafe, detail, line, reused }
+    /// On a connection that others use too, or not at all, if the upstream speaks HTTP/1.1.
+    async fn over_shared(&self, shared: &Shared, mut request: Request<Outgoing>, underway: &Underway) -> Result<Either, Failure> {
+        loop {
+            let place = shared.place(&underway.making).await.map_err(|error| unconnected(&error))?;
+            let Some(place) = place else { return Ok(Either::Http1(request)) };
+            let line = Arc::clone(place.held.line());
+            // Set again, it is the connection of an earlier turn of this loop, which sent nothing: either tells that there is one.
+            let _ = underway.http2.set(Arc::clone(&line));
+            match self.over_http2(request, place).await {
+                Ok(attempted) => return attempted.map(Either::Attempted),
+                Err(unsent) => {
+                    shared.forget(&line);
+                    request = *unsent;
+                }
+            }
+        }
     }
 
-    fn failed(&self, error: &legacy::Error) -> Failure {
-        let line = error.connect_info().and_then(line_of);
-        let reused = line.as_ref().is_some_and(|line| line.begin());
-        let (reason, again, detail) = match (find::<ConnectError>(error), find::<hyper::Error>(error)) {
-            (Some(connect), _) => unconnected(connect),
-            (None, Some(hyper)) => self.unanswered(hyper, reused && line.as_ref().is_some_and(|line| !line.has_read())),
-            (None, None) => (Reason::ConnectionReset, Again::Unsafe, format!("{} could not be asked: {error}", self.authority)),
+    /// On a stream of a shared connection. `Err` gives the request back: the connection had ended before it was sent.
+    async fn over_http2(&self, request: Request<Outgoing>, place: Place) -> Result<Result<Attempted, Failure>, Box<Request<Outgoing>>> {
+        let Place { mut sender, held } = place;
+        match sender.try_send_request(for_http2(request)).await {
+            Ok(response) => Ok(Ok(Attempted { response, line: held })),
+            Err(mut error) => match error.take_message() {
+                Some(unsent) => Err(Box::new(unsent)),
+                None => Ok(Err(self.at().unanswered_http2(error.error(), &held))),
+            },
+        }
+    }
+
+    async fn over_http1(&self, request: Request<Outgoing>, fresh: bool, underway: &Underway) -> Result<Attempted, Failure> {
+        let mut request = self.for_http1(request);
+        let captured = capture_connection(&mut request);
+        *underway.http1.lock().unwrap_or_else(PoisonError::into_inner) = Some(captured.clone());
+        let switches = request.headers().contains_key(header::UPGRADE);
+        let client = match (switches, fresh) {
+            (true, _) => &self.switching,
+            (false, true) => &self.fresh,
+            (false, false) => &self.pooled,
         };
-        Failure { reason, clock: None, again, detail, line, reused }
-    }
-
-    fn unanswered(&self, error: &hyper::Error, stale: bool) -> (Reason, Again, String) {
-        let at = &self.authority;
-        if let Some(upload) = find::<UploadError>(error) {
-            let reason = match upload {
-                UploadError::TooLarge(_) => Reason::BodyTooLarge,
-                UploadError::Broken(_) => Reason::Framing,
-            };
-            return (reason, Again::Useless, upload.to_string());
-        }
-        if error.is_canceled() {
-            return (Reason::ConnectionReset, Again::Unsent, format!("{at} closed the connection before the request was sent"));
-        }
-        if error.is_parse() {
-            return (Reason::BadResponse, Again::Unsafe, format!("{at} answered with what is not HTTP/1.1: {error}"));
-        }
-        let again = if stale { Again::Stale } else { Again::Unsafe };
-        (Reason::ConnectionReset, again, format!("{at} closed the connection without a reply"))
-    }
-}
-
-/// The clocks under which one attempt waits for its head.
-#[derive(Debug)]
-pub struct AttemptClocks<'a> {
-    /// Those that run.
-    pub deadlines: &'a mut Deadlines,
-    /// What is passed on as it comes, and how long it may be silent.
-    pub upload: Option<(Arc<UploadProgress>, Option<Duration>)>,
-    /// Clocks that begin to run when the upload is done: set with `since` its end.
-    pub after_upload: &'a [(Clock, Option<Duration>)],
-}
-
-impl AttemptClocks<'_> {
-    fn next(&mut self) -> Option<(Instant, Clock)> {
-        if let Some((progress, silence)) = &self.upload {
-            if !progress.is_done() {
-                let look = (progress.last() + silence.unwrap_or(UPLOAD_LOOK), Clock::Upload);
-                return Some(self.deadlines.next().map_or(look, |next| next.min_by_instant(look)));
+        let mut response = client.request(request).await.map_err(|error| {
+            let failure = self.at().failed(&error, error.connect_info().and_then(line_of).as_ref());
+            if let Some(shared) = self.shared.as_ref().filter(|_| error.is_connect()) {
+                shared.forget_what_was_spoken();
             }
-            let since = progress.last();
-            for (clock, timeout) in self.after_upload {
-                self.deadlines.set(*clock, since, *timeout);
-            }
-            self.upload = None;
+            failure
+        })?;
+        let line = response.extensions_mut().remove::<Arc<Line>>().expect("our connector puts a line into each connection");
+        if line.made.elapsed() > AGE_MAX
+            && let Some(connected) = captured.connection_metadata().as_ref()
+        {
+            // It serves this exchange and no other: a changed address is followed.
+            connected.poison();
         }
-        self.deadlines.next()
-    }
-
-    /// Whether a clock that rang has been overtaken by events.
-    fn goes_on(&mut self, clock: Clock, connected: bool) -> bool {
-        match (clock, &self.upload) {
-            (Clock::Connect, _) if connected => {
-                self.deadlines.stop(Clock::Connect);
-                true
-            }
-            (Clock::Upload, Some((progress, silence))) => {
-                silence.is_none_or(|silence| progress.is_done() || progress.last() + silence > Instant::now())
-            }
-            _ => false,
+        let held = line.begin();
+        match response.status() {
+            // Not asked for; what follows is no HTTP.
+            StatusCode::SWITCHING_PROTOCOLS if !(switches && is_switched(&response)) => Err(self.at().switched(&held)),
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED if self.asks_a_proxy() => Err(self.at().refused_by_proxy(&held)),
+            _ => Ok(Attempted { response, line: held }),
         }
     }
-}
 
-trait Earlier {
-    fn min_by_instant(self, other: Self) -> Self;
-}
+    /// Whether requests are said to a proxy, which sends them on.
+    fn asks_a_proxy(&self) -> bool {
+        self.upstream.hop.is_some() && !self.upstream.tls && self.upstream.http2 != Http2::Prior
+    }
 
-impl Earlier for (Instant, Clock) {
-    fn min_by_instant(self, other: Self) -> Self {
-        if other.0 < self.0 { other } else { self }
+    /// The request as HTTP/1.1 has it.
+    fn for_http1(&self, mut request: Request<Outgoing>) -> Request<Outgoing> {
+        *request.version_mut() = Version::HTTP_11;
+        let headers = request.headers_mut();
+        if !headers.contains_key(header::HOST) {
+            headers.insert(header::HOST, self.host.clone());
+        }
+        let authorization = self.upstream.hop.as_deref().filter(|_| self.asks_a_proxy()).and_then(|proxy| proxy.authorization.as_ref());
+        if let Some(mut value) = authorization.and_then(|value| HeaderValue::try_from(value.reveal()).ok()) {
+            value.set_sensitive(true);
+            headers.insert(header::PROXY_AUTHORIZATION, value);
+        }
+        request
+    }
+
+    fn timed_out(&self, clock: Clock, underway: &Underway) -> Failure {
+        self.at().timed_out(clock, underway.line(), underway.making.step())
+    }
+
+    fn at(&self) -> At<'_> {
+        At { authority: &self.authority, upstream: &self.upstream }
     }
 }
 
-/// The connection of an attempt that still waits, once it has one.
-struct Pending(CaptureConnection);
-
-impl Pending {
+impl Underway {
     fn line(&self) -> Option<Arc<Line>> {
-        line_of(self.0.connection_metadata().as_ref()?)
+        let captured = self.http1.lock().unwrap_or_else(PoisonError::into_inner);
+        let http1 = captured.as_ref().and_then(|captured| line_of(captured.connection_metadata().as_ref()?));
+        http1.or_else(|| self.http2.get().cloned())
     }
 
     fn is_connected(&self) -> bool {
-        self.0.connection_metadata().is_some()
+        self.line().is_some()
     }
+}
+
+/// The request as HTTP/2 has it: `:authority` says what `host` said.
+fn for_http2(mut request: Request<Outgoing>) -> Request<Outgoing> {
+    *request.version_mut() = Version::HTTP_2;
+    if request.headers().contains_key(header::HOST) {
+        let headers = std::mem::take(request.headers_mut());
+        let mut kept = HeaderMap::with_capacity(headers.len());
+        for (name, value) in headers.iter().filter(|(name, _)| **name != header::HOST) {
+            kept.append(name.clone(), value.clone());
+        }
+        *request.headers_mut() = kept;
+    }
+    request
 }
 
 fn line_of(connected: &Connected) -> Option<Arc<Line>> {
@@ -309,32 +306,7 @@ fn line_of(connected: &Connected) -> Option<Arc<Line>> {
     extensions.remove::<Arc<Line>>()
 }
 
-fn arrived(mut response: Response<Incoming>) -> Attempted {
-    let line = response.extensions_mut().remove::<Arc<Line>>().expect("our connector puts a line into each connection");
-    let reused = line.begin();
-    Attempted { response, line, reused }
-}
-
-fn unconnected(error: &ConnectError) -> (Reason, Again, String) {
-    let told = |error: &ConnectError| error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
-    match error {
-        ConnectError::Dns { .. } => (Reason::Dns, Again::Unsent, told(error)),
-        ConnectError::Tcp { .. } => (Reason::ConnectionRefused, Again::Unsent, told(error)),
-        // What rustls refuses (a certificate, a version) it will refuse again; a handshake that broke off may do better.
-        ConnectError::Tls { source, .. } if source.kind() == io::ErrorKind::InvalidData => (Reason::Tls, Again::Useless, told(error)),
-        ConnectError::Tls { .. } => (Reason::Tls, Again::Unsent, told(error)),
-        ConnectError::Roots { .. } => (Reason::Tls, Again::Useless, told(error)),
-    }
-}
-
-/// The first error of this type among the causes.
-fn find<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
+/// Whether it is the one protocol that is ever asked for.
+fn is_switched(response: &Response<Incoming>) -> bool {
+    response.headers().get(header::UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }

@@ -5,6 +5,7 @@ use std::fmt;
 
 mod anthropic;
 mod call;
+mod decoding;
 mod errors;
 mod facts;
 mod failure;
@@ -19,10 +20,13 @@ mod prompt;
 mod reading;
 mod skim;
 mod sse;
+mod websocket;
+mod zstd;
 
 pub use call::Call;
 pub use errors::{ErrorShape, error_body, error_event};
 pub use reading::{Progress, Reading, Skipped};
+pub use websocket::{Frames, GOING_AWAY, GOING_AWAY_MASKED};
 
 /// An API whose requests and replies Pillion can read. Found by the tail of the path alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,6 +3,7 @@
 
 use super::{
     Dialect, Reply, anthropic,
+    decoding::{Decoding, Undecodable},
     facts::Facts,
     gemini,
     json::Json,
@@ -37,8 +38,12 @@ pub enum Skipped {
     EventSize,
     /// A whole body was longer than the bound (8 MiB).
     Size,
-    /// Compressed (not read yet).
+    /// Compressed in a way that is not read: an unknown one, or more than one.
     Encoding,
+    /// Compressed, but not as it says, or not to its end.
+    Decode,
+    /// Compressed so densely that it is taken for a bomb (100 to 1).
+    Ratio,
 }
 
 impl Skipped {
@@ -49,6 +54,8 @@ impl Skipped {
             Self::EventSize => "event_size",
             Self::Size => "size",
             Self::Encoding => "encoding",
+            Self::Decode => "decode",
+            Self::Ratio => "ratio",
         }
     }
 }
@@ -63,6 +70,20 @@ pub struct Reading {
     failed: Option<u16>,
     skipped: Option<Skipped>,
     opaque: bool,
+    /// What makes the bytes plain; gone when nothing more is to be read.
+    decoding: Option<Box<Decoding>>,
+    /// How plain the bytes are that are fed.
+    coding: Coding,
+}
+
+/// How plain the bytes are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Coding {
+    Plain,
+    /// Compressed: nothing can be put between two events.
+    Encoded,
+    /// Compressed, and decoded later than an agent may: no time can be told by it.
+    Late,
 }
 
 /// How the bytes are divided.
@@ -109,20 +130,28 @@ impl Reading {
     /// A reader for an answer with this status, `content-type` and `content-encoding`. It presumes by the content type whether the answer is a
     /// stream of events, lines, or one body.
     pub fn new(dialect: Dialect, status: u16, content_type: Option<&str>, content_encoding: Option<&str>) -> Self {
-        let is_encoded = content_encoding
-            .is_some_and(|encoding| encoding.split(',').map(str::trim).any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity")));
+        let encoding = content_encoding.map(str::trim).filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"));
+        let decoding = encoding.and_then(Decoding::of).map(Box::new);
+        let is_closed = encoding.is_some() && decoding.is_none();
+        let coding = match &decoding {
+            None if encoding.is_none() => Coding::Plain,
+            Some(decoding) if decoding.is_late() => Coding::Late,
+            _ => Coding::Encoded,
+        };
         let presumed = Presumed::of(content_type);
         Self {
-            framing: if is_encoded { Framing::Opaque { begun: false } } else { Framing::Undecided { presumed, at_boundary: true } },
+            framing: if is_closed { Framing::Opaque { begun: false } } else { Framing::Undecided { presumed, at_boundary: true } },
             facts: Facts::default(),
             dialect,
             failed: Some(status).filter(|status| *status >= 400),
-            skipped: is_encoded.then_some(Skipped::Encoding),
-            opaque: is_encoded,
+            skipped: is_closed.then_some(Skipped::Encoding),
+            opaque: is_closed,
+            decoding,
+            coding,
         }
     }
 
-    /// Whether the answer is a stream of events or lines (and not one body, nor compressed).
+    /// Whether the answer is a stream of events or lines (and not one body, nor closed to us).
     pub fn is_stream(&self) -> bool {
         match &self.framing {
             Framing::Undecided { presumed, .. } => matches!(presumed, Presumed::Sse | Presumed::Lines),
@@ -133,6 +162,36 @@ impl Reading {
 
     /// Reads the next bytes, wherever they were split. Costs one pass and no copy for events that lie whole within `bytes`.
     pub fn feed(&mut self, bytes: &[u8]) -> Progress {
+        if self.decoding.is_some() {
+            self.decode(bytes);
+        } else {
+            self.read(bytes);
+        }
+        self.progress()
+    }
+
+    fn decode(&mut self, bytes: &[u8]) {
+        let Some(mut decoding) = self.decoding.take() else { return };
+        let done = decoding.feed(bytes, |plain| {
+            self.read(plain);
+            !matches!(self.framing, Framing::Opaque { .. })
+        });
+        match done {
+            Ok(()) if matches!(self.framing, Framing::Opaque { .. }) => {}
+            Ok(()) => self.decoding = Some(decoding),
+            Err(Undecodable::Broken) => self.give_up(Skipped::Decode),
+            Err(Undecodable::Bomb) => self.give_up(Skipped::Ratio),
+        }
+    }
+
+    fn give_up(&mut self, reason: Skipped) {
+        self.opaque = true;
+        self.skipped.get_or_insert(reason);
+        self.framing = Framing::Opaque { begun: true };
+    }
+
+    /// Reads plain bytes.
+    fn read(&mut self, bytes: &[u8]) {
         let bytes = self.decide(bytes);
         let mut reader =
             Reader { facts: &mut self.facts, dialect: self.dialect, failed: self.failed, skipped: &mut self.skipped, opaque: &mut self.opaque };
@@ -147,11 +206,17 @@ impl Reading {
             Framing::Whole(gathered) => gathered.extend_from_slice(bytes),
             Framing::Opaque { begun } => *begun |= !bytes.is_empty(),
         }
-        self.progress()
     }
 
     /// Says that the body has ended cleanly: reads what was gathered (a whole JSON body, a last line or event without its end).
     pub fn end(&mut self) -> Progress {
+        // A stream says itself whether it is whole.
+        if let Some(mut decoding) = self.decoding.take()
+            && !decoding.is_finished()
+            && !self.is_stream()
+        {
+            self.give_up(Skipped::Decode);
+        }
         let mut reader =
             Reader { facts: &mut self.facts, dialect: self.dialect, failed: self.failed, skipped: &mut self.skipped, opaque: &mut self.opaque };
         match &mut self.framing {
@@ -168,11 +233,21 @@ impl Reading {
 
     /// Where the answer stands.
     pub fn progress(&self) -> Progress {
-        self.facts.progress()
+        let progress = self.facts.progress();
+        Progress { content: progress.content && self.coding != Coding::Late, ..progress }
+    }
+
+    /// Whether its progress is known as soon as an agent could know it. Only then may something wait for it.
+    pub fn is_prompt(&self) -> bool {
+        self.coding != Coding::Late
     }
 
     /// Whether the bytes so far end just after a whole event: the only place where an event of our own may be put.
     pub fn at_boundary(&self) -> bool {
+        self.coding == Coding::Plain && self.framing_at_boundary()
+    }
+
+    fn framing_at_boundary(&self) -> bool {
         match &self.framing {
             Framing::Undecided { at_boundary, .. } => *at_boundary,
             Framing::Sse(sse) => sse.at_boundary(),

@@ -85,7 +85,7 @@ def streamed(side):
 def framed_oddly(side):
     """However a reply is framed and however slowly it comes, its content is the same."""
     one = client(side)
-    steps = [{"slow": {"byte_by_byte": "50us"}}, {"chunked": False}, {"chunked": "close"}, {"big": {"bytes": 300_000, "events": 60}}, {"close_after": True}]
+    steps = [{"text": "Böxe 🥊, byte by byte.", "slow": {"byte_by_byte": "50us"}}, {"chunked": False}, {"chunked": "close"}, {"big": {"bytes": 300_000, "events": 60}}, {"close_after": True}]
     got = []
     for step in steps:
         side.model.script(step, {**step, "chunked": step.get("chunked", True)})

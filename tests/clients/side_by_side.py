@@ -110,6 +110,8 @@ def same(direct, through, what):
 def told(error):
     """An exception as the user of an SDK meets it."""
     facts = {name: getattr(error, name, None) for name in ("status_code", "code", "type", "param", "request_id", "body")}
+    if isinstance(facts["code"], int):  # So google-genai names a status.
+        facts |= {"status_code": facts["code"], "code": error.status}
     return {"raised": f"{type(error).__module__}.{type(error).__qualname__}", "text": str(error), **facts}
 
 

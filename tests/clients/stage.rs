@@ -1,11 +1,11 @@
-//! What stands around a scenario: simulated models, Pillion, the Python of the pinned clients. Every process is the real one, on a port
+//! What stands around a scenario: simulated models, Pillion, the program of a pinned client. Every process is the real one, on a port
 //! of its own, in an environment of its own, and ends with its test.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test whose surroundings do not stand has failed")]
 
 use std::{
     ffi::{OsStr, OsString},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Stdio,
     time::Duration,
 };
@@ -19,66 +19,18 @@ use tokio::{
     time::timeout,
 };
 
+use crate::installed::Client;
+
 /// The binary under test.
 pub(crate) const PILLION: &str = env!("CARGO_BIN_EXE_pillion");
 /// Where the scenarios are.
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
+pub(crate) const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 /// What anything may take before the test has failed: far more than it does, on a machine that does other things too.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Held for writing by scenarios in which two clocks race: what else is played on this machine would only slow one of them.
 /// (Under nextest, where each test is a process, its configuration sees to that.)
 static QUIET: RwLock<()> = RwLock::const_new(());
-
-/// The sets of pinned packages, each installed by `tests/setup`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Client {
-    /// The SDKs and AutoGen as they are today.
-    Current,
-    /// AutoGen with the older SDK that its Anthropic client calls.
-    AutogenAnthropic,
-}
-
-impl Client {
-    fn folder(self) -> &'static str {
-        match self {
-            Self::Current => "current",
-            Self::AutogenAnthropic => "autogen-anthropic",
-        }
-    }
-
-    fn pins(self) -> &'static str {
-        match self {
-            Self::Current => include_str!("requirements.txt"),
-            Self::AutogenAnthropic => include_str!("requirements-autogen-anthropic.txt"),
-        }
-    }
-}
-
-/// The interpreter of a set of clients. Without it, or with other pins than ours, the test has failed: nothing is skipped.
-pub(crate) fn python(client: Client) -> OsString {
-    let place = Path::new("clients").join(client.folder());
-    let home = Path::new(PILLION).ancestors().map(|folder| folder.join(&place)).find(|home| home.join("bin/python").exists());
-    let Some(home) = home else {
-        panic!("the clients are not installed: run tests/run, or tests/setup once, which put them into {}", place.display())
-    };
-    let installed = std::fs::read_to_string(home.join("requirements.txt")).unwrap_or_default();
-    assert_eq!(installed, client.pins(), "the clients in {} are not those that are pinned: run tests/setup", home.display());
-    home.join("bin/python").into_os_string()
-}
-
-/// The scenarios of a file, in order.
-pub(crate) fn scenarios_of(file: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(Path::new(FOLDER).join(file).with_extension("py")).unwrap();
-    let mut lines = text.lines();
-    let mut names = Vec::new();
-    while lines.by_ref().any(|line| line == "@alike" || line == "@apart") {
-        let definition = lines.next().unwrap();
-        let name = definition.trim_start_matches("async ").trim_start_matches("def ").split('(').next().unwrap();
-        names.push(name.to_owned());
-    }
-    names
-}
 
 /// A scenario, and what it is played on.
 #[derive(Debug, Clone)]
@@ -119,10 +71,10 @@ impl Play {
         let (direct, behind) = (direct.await, behind.await);
         let pillion = if self.carried { Some(self.pillion(&behind.url).await) } else { None };
         let through = pillion.as_ref().map_or(&behind.url, |pillion| &pillion.url);
-        let script = format!("{}.py", self.file);
+        let script = format!("{}.{}", self.file, self.client.extension());
         let arguments = [&script, self.name, "--direct", &direct.url, "--through", through, "--behind", &behind.url].map(OsString::from);
-        let command: Vec<_> = [python(self.client)].into_iter().chain(arguments).collect();
-        let program = run(&command, &[]).await;
+        let command: Vec<_> = [self.client.interpreter()].into_iter().chain(arguments).collect();
+        let program = run(&command, &self.client.variables()).await;
         let mut log = String::new();
         for server in pillion.into_iter().chain([direct, behind]) {
             log.push_str(&server.stop().await);
@@ -134,6 +86,7 @@ impl Play {
     async fn pillion(&self, upstream: &str) -> Server {
         let variables: &[(&str, String)] = match self.name {
             "errors_by_status" | "errors_by_status_streamed" => &[("PILLION_RETRIES__BUDGET__BURST", "1000".to_owned())],
+            "a_stall_in_mid_stream_is_told_by_pillions_idle_clock" => &[("PILLION_TIMEOUTS__IDLE", "1s".to_owned())],
             "a_stall_is_told_by_pillions_own_clock" => &[("PILLION_TIMEOUTS__FIRST_TOKEN", "1s".to_owned())],
             _ => &[],
         };

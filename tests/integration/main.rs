@@ -21,4 +21,6 @@ mod routes;
 mod sizes;
 mod streams;
 mod tls;
+mod trailers;
 mod unix;
+mod websockets;

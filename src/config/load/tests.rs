@@ -181,7 +181,7 @@ context: {trim: oversize}
 limits: {queue: 1}
 telemetry:
   sample: 2
-  otlp: {protocol: grpc, headers: {\"a b\": x}}
+  otlp: {protocol: http/json, headers: {\"a b\": x}}
   log: {level: loud}
 ";
 
@@ -205,8 +205,7 @@ pillion.yaml:20: upstreams.mine.api_key: the environment has no `NONE`
 pillion.yaml:20: upstreams.mine.url: is missing: where is this upstream?
 pillion.yaml:21: upstreams.v1: an upstream cannot be called `v1`: it would hide a path or a label of that name
 pillion.yaml:22: upstreams.other-one.dialect: wants one of `openai-chat`, `openai-responses`, `openai-completions`, `openai-embeddings`, `anthropic-messages`, `gemini`, `ollama`; found `openai`
-pillion.yaml:22: upstreams.other-one.http2: is not supported by this version yet
-pillion.yaml:22: upstreams.other-one.url: wants a URL that begins with `http://` or `https://`
+pillion.yaml:22: upstreams.other-one.url: wants a URL that begins with `http://`, `https://` or `unix://`
 pillion.yaml:24: routes[0].upstream: wants the name of an upstream, built in or configured (did you mean `mine`?); found `minne`
 pillion.yaml:26: routes[1].fallbacks: is not supported by this version yet
 pillion.yaml:27: routes[1].timeouts.total: wants a duration such as `30s`, `5m` or `500ms`, from `1ms` to `7d`, or `off`; found `soon`
@@ -216,7 +215,7 @@ pillion.yaml:30: limits: is not supported by this version yet
 pillion.yaml:32: telemetry.sample: wants a number from 0 to 1; found `2`
 pillion.yaml:33: telemetry.otlp.endpoint: is missing: where are spans to go?
 pillion.yaml:33: telemetry.otlp.headers.a b: wants the name of a header: letters, digits and `-`
-pillion.yaml:33: telemetry.otlp.protocol: wants `http/protobuf`; `grpc` is not supported by this version yet; found `grpc`
+pillion.yaml:33: telemetry.otlp.protocol: wants one of `http/protobuf`, `grpc`; found `http/json`
 pillion.yaml:34: telemetry.log.level: wants one of `trace`, `debug`, `info`, `warn`, `error`, `off`; found `loud`";
 
 #[test]
@@ -281,10 +280,10 @@ fn wrong_variables_and_flags_are_told_by_their_names_and_without_their_values() 
         ("PILLION_ROUTES__0__AGENT", "a"),
         ("PILLION_LIMITS__QUEUE", "1"),
         ("PILLION_TELEMETRY__OTLP__HEADERS__X_KEY", "canary"),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "canary"),
     ];
     let expected = "\
-OTEL_EXPORTER_OTLP_PROTOCOL: wants `http/protobuf`; `grpc` is not supported by this version yet
+OTEL_EXPORTER_OTLP_ENDPOINT: wants a URL that begins with `http://` or `https://`
 PILLION_BANANA: unknown key `banana`
 PILLION_LIMITS__QUEUE: is not supported by this version yet
 PILLION_ROUTES__0__AGENT: wants a list
@@ -299,63 +298,6 @@ PILLION_TIMEOUT__TOTAL: unknown key; did you mean `PILLION_TIMEOUTS__TOTAL`?
     let errors = read(b"", None, &flags, &without_section).expect_err("wrong").to_string();
     assert_eq!(errors, expected);
     assert_eq!(refused("", [("PILLION_TIMEOUTS", "1s")]), "PILLION_TIMEOUTS: this section wants keys, each with a value");
-}
-
-#[test]
-fn opentelemetrys_own_variables_work() {
-    let endpoint = |variables: &[(&str, &str)]| {
-        let environment = variables.iter().copied().collect();
-        let text = b"telemetry: {otlp: {endpoint: http://file:1, headers: {a: b}}}";
-        let loaded = read(text, None, &Flags::default(), &environment).unwrap_or_else(|errors| panic!("{errors}"));
-        loaded.config.telemetry.otlp.map(|otlp| otlp.endpoint)
-    };
-    let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://base:4318");
-    let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://traces/x");
-    for (variables, expected) in [
-        (vec![], Some("http://file:1/v1/traces")),
-        (vec![base], Some("http://base:4318/v1/traces")),
-        (vec![base, traces], Some("https://traces/x")),
-        (vec![("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://traces:4318")], Some("http://traces:4318/")),
-        (vec![("OTEL_EXPORTER_OTLP_ENDPOINT", "http://base/v1/traces/")], Some("http://base/v1/traces")),
-        (vec![base, ("PILLION_TELEMETRY__OTLP__ENDPOINT", "http://ours/x")], Some("http://ours/x/v1/traces")),
-        (vec![base, ("OTEL_SDK_DISABLED", "True"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], None),
-        (vec![base, ("OTEL_SDK_DISABLED", "false")], Some("http://base:4318/v1/traces")),
-        (vec![base, ("OTEL_TRACES_EXPORTER", "none")], None),
-        (vec![base, ("OTEL_TRACES_EXPORTER", "otlp")], Some("http://base:4318/v1/traces")),
-        (vec![("PILLION_TELEMETRY__OTLP", "off")], None),
-    ] {
-        assert_eq!(endpoint(&variables).as_deref(), expected, "{variables:?}");
-    }
-}
-
-#[test]
-fn opentelemetrys_headers_timeout_and_resource_are_read_as_its_specification_says() {
-    let variables = [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318"),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Basic%20abc, x-b = 2"),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
-        ("OTEL_RESOURCE_ATTRIBUTES", "service.name=lost,deployment.environment.name=test%20bed"),
-        ("OTEL_SERVICE_NAME", "sidecar"),
-    ];
-    let telemetry = loaded("", variables).config.telemetry;
-    let otlp = telemetry.otlp.expect("set");
-    let headers: Vec<_> = otlp.headers.iter().map(|(name, value)| (name.as_str(), value.reveal())).collect();
-    assert_eq!(headers, [("authorization", "Basic abc"), ("x-b", "2")]);
-    assert_eq!(otlp.timeout, Duration::from_millis(2500));
-    let resource: Vec<_> = telemetry.resource.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    assert_eq!(resource, [("service.name", "sidecar"), ("deployment.environment.name", "test bed")]);
-    let loud =
-        loaded("", [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c"), ("OTEL_TRACES_EXPORTER", "console"), ("OTEL_EXPORTER_OTLP_COMPRESSION", "none")]);
-    assert_eq!(loud.warnings, ["OTEL_TRACES_EXPORTER is left out: this version does not know it"]);
-    // Set for whoever has an endpoint: nothing of ours.
-    let alone = loaded("", [("OTEL_EXPORTER_OTLP_HEADERS", "a=b"), ("OTEL_RESOURCE_ATTRIBUTES", "no pairs")]);
-    assert!(alone.config.telemetry.otlp.is_none());
-    assert_eq!(alone.warnings, ["OTEL_RESOURCE_ATTRIBUTES is left out: wants `name=value,name=value`, values percent-encoded"]);
-    assert_eq!(
-        refused("", [("OTEL_EXPORTER_OTLP_TIMEOUT", "10s")]),
-        "OTEL_EXPORTER_OTLP_TIMEOUT: wants a whole number from 1 to 600000: milliseconds"
-    );
 }
 
 #[test]

@@ -2,9 +2,18 @@
 //! Nothing is sent here.
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{anthropic, ask::Ask, errors, http::Head, openai, plain, seen::Seen, state::State};
+use super::{
+    ask::Ask,
+    errors::{self, Fault},
+    http::Head,
+    limits, plain,
+    seen::Seen,
+    speech::{Provider, Speech, anthropic, chat, completions, embeddings, gemini, lists, ollama, responses},
+    state::State,
+    window,
+};
 use crate::demo::script::Step;
 
 /// A request with all that its answer may depend on.
@@ -22,6 +31,8 @@ pub(super) struct Answer {
     pub(super) body: Body,
     /// Set if a model is talking: its words come at its pace, in its dialect.
     pub(super) talk: Option<Talk>,
+    /// The tokens it costs, if it is one that limits count.
+    pub(super) cost: Option<usize>,
 }
 
 /// What follows the head.
@@ -53,13 +64,6 @@ pub(super) struct Talk {
     pub(super) seed: u64,
 }
 
-/// The dialects it talks in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Speech {
-    OpenAi,
-    Anthropic,
-}
-
 impl Answer {
     /// A JSON body, whole.
     pub(super) fn json(status: u16, body: &Value) -> Self {
@@ -68,14 +72,14 @@ impl Answer {
 
     /// Any body, whole.
     pub(super) fn whole(status: u16, content_type: &str, body: Bytes) -> Self {
-        Self { status, headers: vec![("content-type".to_owned(), content_type.to_owned())], body: Body::Whole(body), talk: None }
+        Self { status, headers: vec![("content-type".to_owned(), content_type.to_owned())], body: Body::Whole(body), talk: None, cost: None }
     }
 
     /// A stream of events.
-    pub(super) fn events(events: Vec<Event>) -> Self {
-        let headers = [("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache")];
+    pub(super) fn stream(content_type: &str, events: Vec<Event>) -> Self {
+        let headers = [("content-type", content_type), ("cache-control", "no-cache")];
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        Self { status: 200, headers, body: Body::Events(events), talk: None }
+        Self { status: 200, headers, body: Body::Events(events), talk: None, cost: None }
     }
 
     /// One more header.
@@ -84,9 +88,14 @@ impl Answer {
         self
     }
 
-    /// At a model's pace.
-    pub(super) fn talking(mut self, speech: Speech, tokens: usize, seed: u64) -> Self {
-        self.talk = Some(Talk { speech, tokens, seed });
+    /// At a model's pace, for so many tokens of a prompt and of an answer.
+    pub(super) fn talking(self, speech: Speech, (prompt, tokens): (usize, usize), seed: u64) -> Self {
+        Self { talk: Some(Talk { speech, tokens, seed }), ..self.costing(prompt + tokens) }
+    }
+
+    /// Counted against limits.
+    pub(super) fn costing(mut self, tokens: usize) -> Self {
+        self.cost = Some(tokens);
         self
     }
 }
@@ -111,11 +120,16 @@ impl Request<'_> {
         query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name)).map(|(_, value)| value)
     }
 
-    /// The dialect by the path, and by what Anthropic's SDKs say of themselves where the path is both's.
-    pub(super) fn speech(&self) -> Speech {
-        let path = self.path();
-        let anthropic = path.ends_with("/messages") || path.ends_with("/messages/count_tokens") || self.seen.header("anthropic-version").is_some();
-        if anthropic { Speech::Anthropic } else { Speech::OpenAi }
+    /// Whose dialect it is in.
+    pub(super) fn provider(&self) -> Provider {
+        Provider::of(self)
+    }
+
+    /// Model and verb of a path as Gemini's are: `…/models/MODEL:VERB`.
+    fn verb(&self) -> Option<(&str, &str)> {
+        let (parent, last) = self.path().trim_end_matches('/').rsplit_once('/')?;
+        let named = parent.ends_with("models") || parent.ends_with("Models");
+        last.split_once(':').or_else(|| last.split_once("%3A")).filter(|_| named)
     }
 }
 
@@ -123,8 +137,8 @@ impl Request<'_> {
 pub(super) fn answer(request: &Request<'_>) -> Answer {
     let step = request.step;
     let mut answer = match step.status {
-        Some(status) if status >= 400 && step.body.is_none() => errors::of_status(request.speech(), status),
-        _ => by_path(request),
+        Some(status) if status >= 400 && step.body.is_none() => errors::of_status(request.provider(), status),
+        _ => limits::within(request, by_path(request)),
     };
     if let Some(status) = step.status {
         answer.status = status;
@@ -150,30 +164,71 @@ fn scripted_body(body: &Value) -> Answer {
 
 fn by_path(request: &Request<'_>) -> Answer {
     let path = request.path().trim_end_matches('/');
-    if path.ends_with("/chat/completions") {
-        return asked(request, Ask::openai, openai::answer);
+    let (parent, last) = path.rsplit_once('/').unwrap_or_default();
+    match (parent.rsplit('/').next().unwrap_or_default(), last) {
+        ("chat", "completions") => asked(request, Ask::chat, chat::answer),
+        (_, "completions") => asked(request, Ask::completion, completions::answer),
+        (_, "responses") => asked(request, Ask::response, responses::answer),
+        (_, "messages") => asked(request, Ask::anthropic, anthropic::answer),
+        ("messages", "count_tokens") => asked(request, Ask::anthropic, |_, ask| anthropic::count(ask)),
+        ("api", path) => by_ollama_path(request, path),
+        (_, "embeddings") => posted(request, embeddings::openai),
+        (_, "models") => lists::all(request.provider()),
+        _ => match request.verb() {
+            Some((model, verb)) => by_gemini_verb(request, model, verb),
+            None => plain::answer(request, path).unwrap_or_else(|| match path.rsplit_once("/models/") {
+                Some((_, id)) => lists::one(request, id),
+                None => errors::not_found(request),
+            }),
+        },
     }
-    if path.ends_with("/messages") {
-        return asked(request, Ask::anthropic, anthropic::answer);
+}
+
+fn by_ollama_path(request: &Request<'_>, path: &str) -> Answer {
+    match path {
+        "chat" => asked(request, Ask::ollama_chat, |request, ask| ollama::answer(request, ask, ollama::Kind::Chat)),
+        "generate" => asked(request, Ask::ollama_generate, |request, ask| ollama::answer(request, ask, ollama::Kind::Generate)),
+        "embed" => posted(request, embeddings::ollama),
+        "embeddings" => posted(request, embeddings::ollama_single),
+        "tags" => lists::all(Provider::Ollama),
+        "ps" => Answer::json(200, &json!({"models": []})),
+        "show" => posted(request, |_| lists::show()),
+        "version" => Answer::json(200, &json!({"version": "0.12.6"})),
+        _ => errors::not_found(request),
     }
-    if path.ends_with("/messages/count_tokens") {
-        return asked(request, Ask::anthropic, |_, ask| anthropic::count(ask));
+}
+
+fn by_gemini_verb(request: &Request<'_>, model: &str, verb: &str) -> Answer {
+    let read = |stream: bool| move |body: &Value| Ask::gemini(body, model, stream);
+    match verb {
+        "generateContent" => asked(request, read(false), |request, ask| gemini::answer(request, ask, false)),
+        "streamGenerateContent" => {
+            let sse = request.query("alt") == Some("sse");
+            asked(request, read(true), |request, ask| gemini::answer(request, ask, sse))
+        }
+        "countTokens" => asked(request, read(false), |_, ask| gemini::count(ask)),
+        "embedContent" => posted(request, |request| embeddings::gemini(request, false)),
+        "batchEmbedContents" => posted(request, |request| embeddings::gemini(request, true)),
+        _ => errors::not_found(request),
     }
-    plain::answer(request, path).unwrap_or_else(|| errors::not_found(request))
 }
 
 /// Reads what a model is asked, and lets it answer; or says in its dialect what is wrong with the question.
-fn asked(request: &Request<'_>, read: fn(&Value) -> Result<Ask, errors::Fault>, reply: fn(&Request<'_>, &Ask) -> Answer) -> Answer {
-    let speech = request.speech();
-    if request.head.method != "POST" {
-        return errors::wrong_method(request);
-    }
-    if request.step.early_response {
-        return reply(request, &Ask::default());
-    }
-    let asked = serde_json::from_slice::<Value>(&request.seen.body).map_err(|_| errors::Fault::no_json()).and_then(|body| read(&body));
-    match asked {
-        Ok(ask) => reply(request, &ask),
-        Err(fault) => errors::of_fault(speech, &fault),
-    }
+fn asked(request: &Request<'_>, read: impl FnOnce(&Value) -> Result<Ask, Fault>, reply: impl FnOnce(&Request<'_>, &Ask) -> Answer) -> Answer {
+    posted(request, |request| {
+        if request.step.early_response {
+            return reply(request, &Ask::default());
+        }
+        let asked = serde_json::from_slice::<Value>(&request.seen.body).map_err(|_| Fault::no_json()).and_then(|body| read(&body));
+        let asked = asked.and_then(|ask| window::fit(request, ask));
+        match asked {
+            Ok(ask) => reply(request, &ask),
+            Err(fault) => errors::of_fault(request.provider(), &fault),
+        }
+    })
+}
+
+/// What only a POST gets.
+fn posted(request: &Request<'_>, reply: impl FnOnce(&Request<'_>) -> Answer) -> Answer {
+    if request.head.method == "POST" { reply(request) } else { errors::wrong_method(request) }
 }

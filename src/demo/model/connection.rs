@@ -1,172 +1,105 @@
-//! The life of one connection: at connect, then request after request, each recorded, answered and recorded as ended.
+//! The beginning of a connection: what strikes before a byte is read, TLS, and which HTTP is spoken.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::BytesMut;
 use tokio::{
     io::Interest,
     net::TcpStream,
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 
 use super::{
-    act::{Outcome, perform},
-    answer::{Answer, Request, answer},
     control,
-    http::{Framing, Head, ReadError, Wire, write_all},
-    plan::plan,
-    seen::{End, Hangup, Seen, Taken},
+    http::Wire,
+    http1, http2,
+    socket::{Raw, Stream},
     state::State,
 };
-use crate::demo::script::{Arrival, CutAt, How, Step, Wait};
+use crate::demo::script::{CutAt, StallAt, Step, Wait};
 
-/// How long an answered connection is still read from before it is closed, so that its close is no reset.
-const LINGER: Duration = Duration::from_secs(1);
 /// How often a connection that is never read from is looked at for its hang-up.
 const GLANCE: Duration = Duration::from_millis(20);
-
-/// One request with everything that is needed to answer it.
-struct Arrived {
-    number: u64,
-    head: Head,
-    step: Step,
-    seen: Seen,
-}
+/// What a client that knows of HTTP/2 begins with (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0";
+/// What a handshake of TLS begins with.
+const HANDSHAKE: u8 = 0x16;
+/// How long a handshake may take.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(30);
 
 /// Serves a connection to its end.
 pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, state: Arc<State>) {
     let connection = state.next_connection();
     // Every token must leave at once. A socket that refuses is one that has just ended, which the first read tells.
     let _ = stream.set_nodelay(true);
+    let Ok(raw) = Raw::of(&stream) else { return };
     let knocks = state.has_door() && state.strikes_at_connect() && control::knocks(&stream).await;
     if let Some(step) = if knocks { None } else { state.step_at_connect() } {
-        return at_connect(&stream, &step).await;
+        return at_connect(&stream, &raw, &step).await;
     }
-    let mut wire = Wire::new(stream);
-    for nth in 1.. {
-        let head = match wire.head().await {
-            Ok(head) => head,
-            Err(error) => return refuse(&mut wire, &state, &error).await,
-        };
-        let going_on = if control::is_for(&head, peer) {
-            control::serve(&mut wire, &head, &state).await
-        } else {
-            exchange(&mut wire, head, (connection, nth), &state).await
-        };
-        if !going_on {
-            return;
-        }
+    let Ok((stream, two)) = greet(stream, &state).await else { return };
+    if two {
+        http2::serve(stream, raw, connection, state).await;
+    } else {
+        http1::serve(Wire::new(stream, raw), peer, connection, &state).await;
     }
 }
 
-/// One request from its head to the last byte of its answer; whether the connection may go on.
-async fn exchange(wire: &mut Wire, head: Head, place: (u64, u64), state: &State) -> bool {
-    let arrived = match arrive(wire, head, place, state).await {
-        Ok(arrived) => arrived,
-        Err(error) => {
-            refuse(wire, state, &error).await;
-            return false;
-        }
+/// TLS if there is to be and the other side begins it, and whether HTTP/2 is spoken. What is no handshake is served in plain, too,
+/// so that scripts can be set without a certificate.
+async fn greet(stream: TcpStream, state: &State) -> io::Result<(Stream, bool)> {
+    let start = begins_with(&stream).await?;
+    let Some(tls) = state.options.tls.as_ref().filter(|_| start == Start::Tls) else {
+        return Ok((Stream::Plain(stream), start == Start::Http2));
     };
-    let Arrived { number, head, step, seen } = arrived;
-    let request = Request { head: &head, seen: &seen, state, step: &step };
-    let reply: Answer = answer(&request);
-    let status = reply.status;
-    let acts = plan(&request, reply);
-    state.update(number, |seen| seen.status = Some(status));
-    let slowly = step.slow.as_ref().and_then(|slow| slow.byte_by_byte);
-    let outcome = wire.unless_gone(async |stream: &TcpStream| perform(stream, acts, slowly).await).await;
-    finish(wire, outcome, (number, &head, &step), state).await
+    let acceptor = TlsAcceptor::from(tls.config(&state.standing().tls));
+    let stream = timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await??;
+    let two = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    Ok((Stream::Tls(Box::new(stream)), two))
 }
 
-/// Reads the body unless the step does not wait for it, and records the request; `Err` if the body never came whole.
-async fn arrive(wire: &mut Wire, head: Head, (connection, nth): (u64, u64), state: &State) -> Result<Arrived, ReadError> {
-    let mut seen = record(&head, connection, nth);
-    let early = state.early_step(&Arrival { target: &head.target, headers: &head.headers, model: None, body: &[] });
-    let number = state.arrived(seen.clone());
-    if let Some(step) = early {
-        return Ok(Arrived { number, head, step, seen });
-    }
-    if head.expects_continue() {
-        write_all(&wire.stream, b"HTTP/1.1 100 Continue\r\n\r\n").await?;
-    }
-    let mut taken = Taken::new(state.options.body_cap);
-    let read = wire.body(head.framing, &mut taken).await;
-    taken.finish(&mut seen);
-    seen.body_complete = read.is_ok();
-    state.update(number, |known| *known = seen.clone());
-    if let Err(error) = read {
-        let how = if let ReadError::Gone(how) = error { how } else { Hangup::Fin };
-        state.ended(number, |seen, now| End::Gone(how, now.duration_since(seen.arrived)));
-        return Err(error);
-    }
-    let asked = seen.json();
-    let model = asked.get("model").and_then(serde_json::Value::as_str);
-    let step = state.step(&Arrival { target: &head.target, headers: &head.headers, model, body: &seen.body });
-    Ok(Arrived { number, head, step, seen })
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Tls,
+    Http1,
+    Http2,
 }
 
-fn record(head: &Head, connection: u64, nth_on_connection: u64) -> Seen {
-    let mut seen = Seen {
-        method: head.method.clone(),
-        target: head.target.clone(),
-        version: head.version,
-        headers: head.headers.clone(),
-        body: bytes::Bytes::new(),
-        body_length: 0,
-        sha256: String::new(),
-        body_complete: head.framing == Framing::Length(0),
-        connection,
-        nth_on_connection,
-        arrived: Instant::now(),
-        status: None,
-        end: End::Open,
-        ended: None,
-    };
-    Taken::new(0).finish(&mut seen);
-    seen
-}
-
-/// Records the end and does what it asks of the connection; whether that may go on.
-async fn finish(wire: &mut Wire, outcome: Result<Outcome, Hangup>, (number, head, step): (u64, &Head, &Step), state: &State) -> bool {
-    let (end, going_on) = match outcome {
-        Err(how) => {
-            state.ended(number, |seen, now| End::Gone(how, now.duration_since(seen.arrived)));
-            return false;
+/// By the first bytes, which stay where they are.
+async fn begins_with(stream: &TcpStream) -> io::Result<Start> {
+    let mut start = [0; PREFACE.len()];
+    loop {
+        let length = stream.peek(&mut start).await?;
+        let come = &start[..length];
+        if come.first() == Some(&HANDSHAKE) {
+            return Ok(Start::Tls);
         }
-        Ok(Outcome::Kept) => (End::Completed, head.keeps_alive() && !step.close_after && !step.early_response),
-        Ok(Outcome::Closed) => (End::Completed, false),
-        Ok(Outcome::Cut(How::Clean)) => (End::Cut, head.keeps_alive()),
-        Ok(Outcome::Cut(how)) => {
-            state.ended(number, |_, _| End::Cut);
-            end(&wire.stream, how).await;
-            return false;
+        if !PREFACE.starts_with(come) || come.is_empty() {
+            return Ok(Start::Http1);
         }
-    };
-    state.ended(number, |_, _| end);
-    if !going_on {
-        close(&wire.stream).await;
-    }
-    going_on
-}
-
-/// What is no request gets a bare 400 and the end of its connection; a hang-up gets nothing.
-async fn refuse(wire: &mut Wire, state: &State, error: &ReadError) {
-    if let ReadError::Malformed(_) = error {
-        state.count_malformed();
-        let body = error.to_string();
-        let reply =
-            format!("HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
-        if write_all(&wire.stream, reply.as_bytes()).await.is_ok() {
-            close(&wire.stream).await;
+        if length == PREFACE.len() {
+            return Ok(Start::Http2);
         }
+        // It could be either still: a preface that comes in pieces, or a slow `PRI`.
+        sleep(Duration::from_millis(1)).await;
     }
 }
 
-/// The faults that strike before a byte is read.
-async fn at_connect(stream: &TcpStream, step: &Step) {
+/// The faults that strike before a byte is read, or when the first have come.
+async fn at_connect(stream: &TcpStream, raw: &Raw, step: &Step) {
+    let at_handshake =
+        step.stall.as_ref().is_some_and(|stall| stall.at == StallAt::Handshake) || step.cut.as_ref().is_some_and(|cut| cut.at == CutAt::Handshake);
+    if at_handshake && begins_with(stream).await.is_err() {
+        return;
+    }
     match (&step.cut, &step.stall) {
-        (Some(cut), _) if cut.at == CutAt::Connect => end(stream, cut.how).await,
+        (Some(cut), _) if matches!(cut.at, CutAt::Connect | CutAt::Handshake) => {
+            raw.end(cut.how);
+            if cut.how == crate::demo::script::How::Fin {
+                // A close over unread bytes would be a reset.
+                let _ = timeout(Duration::from_secs(1), until_closed(stream)).await;
+            }
+        }
         (_, Some(stall)) => match stall.wait {
             Wait::Forever => until_gone(stream).await,
             Wait::For(duration) => {
@@ -178,34 +111,17 @@ async fn at_connect(stream: &TcpStream, step: &Step) {
     }
 }
 
-/// Ends a connection as told.
-async fn end(stream: &TcpStream, how: How) {
-    match how {
-        // A socket that refuses the option has ended already.
-        How::Rst => drop(stream.set_zero_linger()),
-        How::Fin | How::Clean => close(stream).await,
-    }
-}
-
-/// Closes our side and reads the other's to its end, because a close over unread bytes would be a reset.
-async fn close(stream: &TcpStream) {
-    if socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write).is_err() {
-        return;
-    }
-    let drained = async {
-        let mut rest = BytesMut::with_capacity(16 << 10);
-        while stream.readable().await.is_ok() {
-            rest.clear();
-            match stream.try_read_buf(&mut rest) {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(_) => break,
-            }
+/// Reads the other side to its end.
+async fn until_closed(stream: &TcpStream) {
+    let mut rest = Vec::with_capacity(16 << 10);
+    while stream.readable().await.is_ok() {
+        rest.clear();
+        match stream.try_read_buf(&mut rest) {
+            Ok(0) => return,
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
+            _ => {}
         }
-    };
-    // Whoever does not close in that time is closed upon.
-    let _ = timeout(LINGER, drained).await;
+    }
 }
 
 /// Waits for the hang-up of a connection without reading from it.

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    http::{Head, Wire, write_all},
+    http::{Head, Wire},
     seen::{Seen, Taken},
     state::State,
 };
@@ -59,7 +59,7 @@ pub(super) async fn serve(wire: &mut Wire, head: &Head, state: &State) -> bool {
     let length = body.len();
     let connection = if head.keeps_alive() { "keep-alive" } else { "close" };
     let reply = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: {connection}\r\n\r\n{body}");
-    write_all(&wire.stream, reply.as_bytes()).await.is_ok() && head.keeps_alive()
+    wire.write(reply.as_bytes()).await.is_ok() && head.keeps_alive()
 }
 
 fn answer(head: &Head, body: &[u8], state: &State) -> (&'static str, Value) {

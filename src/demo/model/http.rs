@@ -1,12 +1,20 @@
 //! Reads HTTP/1.1 requests off a socket as a strict server would: what could be understood in two ways is refused.
 //! Writes nothing but `100 Continue`; a connection's bytes that come early wait in its buffer.
 
-use std::io;
+use std::{io, time::Duration};
 
 use bytes::{Buf, BytesMut};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split},
+    time::timeout,
+};
 
-use super::seen::{Hangup, Taken};
+use super::{
+    act::{Outcome, Outlet, perform},
+    plan::Act,
+    seen::{Hangup, Taken},
+    socket::{Raw, Stream},
+};
 
 /// The longest head that is read.
 const HEAD_MAX: usize = 512 << 10;
@@ -14,15 +22,19 @@ const HEAD_MAX: usize = 512 << 10;
 const HEADERS_MAX: usize = 2048;
 /// The longest line of a chunk's size, with its extensions.
 const CHUNK_LINE_MAX: usize = 4096;
-/// How much is read at a time.
-const READ: usize = 64 << 10;
+/// How much is read at a time: what an idle connection holds, too.
+const READ: usize = 16 << 10;
+/// How long an answered connection is still read from before it is closed, so that its close is no reset.
+const LINGER: Duration = Duration::from_secs(1);
 /// How much is read ahead of the request being answered. Beyond it a hang-up is seen when the answer is written.
 const AHEAD_MAX: usize = 256 << 10;
 
 /// A connection with the bytes that came and were not yet used.
 pub(super) struct Wire {
-    /// The socket.
-    pub(super) stream: TcpStream,
+    reader: ReadHalf<Stream>,
+    writer: WriteHalf<Stream>,
+    /// The socket below, to be closed and reset as told.
+    pub(super) raw: Raw,
     buffer: BytesMut,
 }
 
@@ -78,8 +90,29 @@ impl Head {
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, buffer: BytesMut::new() }
+    pub(super) fn new(stream: Stream, raw: Raw) -> Self {
+        let (reader, writer) = split(stream);
+        Self { reader, writer, raw, buffer: BytesMut::new() }
+    }
+
+    /// Writes all of it.
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.write_all(bytes).await?;
+        self.writer.flush().await
+    }
+
+    /// Closes our side and reads the other's to its end, because a close over unread bytes would be a reset.
+    pub(super) async fn close(&mut self) {
+        let Self { reader, writer, buffer, .. } = self;
+        // One that refuses is closed already; what the other side still says is read all the same.
+        let _ = writer.shutdown().await;
+        let drained = async {
+            while read_some(reader, buffer).await.is_ok_and(|length| length > 0) {
+                buffer.clear();
+            }
+        };
+        // Whoever does not close in that time is closed upon.
+        let _ = timeout(LINGER, drained).await;
     }
 
     /// The next request's head.
@@ -163,25 +196,26 @@ impl Wire {
     }
 
     async fn fill(&mut self) -> Result<(), ReadError> {
-        match read_some(&self.stream, &mut self.buffer).await? {
+        match read_some(&mut self.reader, &mut self.buffer).await? {
             0 => Err(ReadError::Gone(Hangup::Fin)),
             _ => Ok(()),
         }
     }
 
-    /// Does something with the socket while watching it: `Err` as soon as the other side hangs up before it is done.
-    pub(super) async fn unless_gone<T>(&mut self, doing: impl AsyncFnOnce(&TcpStream) -> io::Result<T>) -> Result<T, Hangup> {
-        let Self { stream, buffer } = self;
+    /// Performs an answer while watching the socket: `Err` as soon as the other side hangs up before it is done.
+    pub(super) async fn perform(&mut self, acts: Vec<Act>, slowly: Option<Duration>) -> Result<Outcome, Hangup> {
+        let Self { reader, writer, buffer, .. } = self;
+        let mut outlet = Outlet::One(writer);
         tokio::select! {
             biased;
-            done = doing(stream) => done.map_err(|_| Hangup::Rst),
-            how = hangup(stream, buffer) => Err(how),
+            done = perform(&mut outlet, acts, slowly) => done.map_err(|_| Hangup::Rst),
+            how = hangup(reader, buffer) => Err(how),
         }
     }
 }
 
 /// When and how the other side hangs up; what it sends until then is kept for the next request.
-async fn hangup(stream: &TcpStream, ahead: &mut BytesMut) -> Hangup {
+async fn hangup(stream: &mut ReadHalf<Stream>, ahead: &mut BytesMut) -> Hangup {
     while ahead.len() < AHEAD_MAX {
         match read_some(stream, ahead).await {
             Ok(0) => return Hangup::Fin,
@@ -192,29 +226,9 @@ async fn hangup(stream: &TcpStream, ahead: &mut BytesMut) -> Hangup {
     std::future::pending().await
 }
 
-async fn read_some(stream: &TcpStream, buffer: &mut BytesMut) -> io::Result<usize> {
-    loop {
-        stream.readable().await?;
-        buffer.reserve(READ);
-        match stream.try_read_buf(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            read => return read,
-        }
-    }
-}
-
-/// Writes all of it.
-pub(super) async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        stream.writable().await?;
-        match stream.try_write(bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => bytes = &bytes[written..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
+async fn read_some(stream: &mut ReadHalf<Stream>, buffer: &mut BytesMut) -> io::Result<usize> {
+    buffer.reserve(READ);
+    stream.read_buf(buffer).await
 }
 
 /// The head at the beginning of these bytes and its length, once all of it is there.

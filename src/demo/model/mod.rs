@@ -1,9 +1,10 @@
-//! A simulated model server: OpenAI Chat Completions and Anthropic Messages with tools, usage and streams, some plain paths
-//! for carrying tests, and faults to order. It writes its own HTTP/1.1, so that every fault of the wire is exactly the one
-//! that was asked for. It judges what it is sent as a strict server would and does not pretend to understand.
+//! A simulated model server: OpenAI (chat completions, responses, completions, embeddings), Anthropic, Gemini and Ollama with tools,
+//! usage, streams and lists of models, some plain paths for carrying tests, and faults to order. It writes its own HTTP/1.1, so that
+//! every fault of the wire is exactly the one that was asked for. It judges what it is sent as a strict server would and does not
+//! pretend to understand.
 //!
 //! ```text
-//! connection ── http (head, body) ── Playing (which step) ── answer ─┬─ ask ─ mind ─ openai | anthropic
+//! connection ── http (head, body) ── Playing (which step) ── answer ─┬─ ask ─ mind ─ speech (one file a dialect)
 //!                                                                    └─ plain (/echo, /bytes/N, /sink, /files)
 //!            └─ plan (step + answer → acts) ── act (acts → socket, watching for the hang-up)
 //! ```
@@ -20,25 +21,34 @@ use super::script::Script;
 
 mod act;
 mod answer;
-mod anthropic;
 mod ask;
 mod connection;
 mod control;
+mod encode;
 mod errors;
+mod exchange;
+mod frames;
 mod http;
+mod http1;
+mod http2;
+mod limits;
 mod mind;
-mod openai;
 mod plain;
 mod plan;
 mod schema;
 mod seen;
+mod socket;
+mod speech;
 mod state;
 mod tempo;
 mod text;
+mod tls;
+mod window;
 
 pub use plain::pattern;
 pub use seen::{End, Hangup, Seen};
 use state::State;
+pub use tls::{Tls, TlsError};
 
 /// After an accept that failed for want of descriptors: long enough not to spin, short enough not to be noticed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -56,12 +66,21 @@ pub struct ModelOptions {
     pub pace: Pace,
     /// How much of a body is kept, in bytes.
     pub body_cap: usize,
+    /// What TLS is served with, if it is.
+    pub tls: Option<Tls>,
 }
 
 impl Default for ModelOptions {
     /// A free port of the loopback, no faults, no waiting, bodies kept up to 8 MiB.
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), seed: 0, script: Script::default(), pace: Pace::default(), body_cap: 8 << 20 }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            seed: 0,
+            script: Script::default(),
+            pace: Pace::default(),
+            body_cap: 8 << 20,
+            tls: None,
+        }
     }
 }
 
@@ -107,9 +126,9 @@ impl Model {
         self.address
     }
 
-    /// `http://ADDRESS`.
+    /// `http://ADDRESS`, or `https://ADDRESS` where it serves TLS.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", if self.state.options.tls.is_some() { "https" } else { "http" }, self.address)
     }
 
     /// The requests so far, in the order of their heads.

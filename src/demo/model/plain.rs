@@ -1,26 +1,20 @@
-//! The paths that are no model's: what tests of carrying need, and the lists that clients ask for.
+//! The paths that are no model's: what tests of carrying need.
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::answer::{Answer, Body, Request, Speech};
+use super::{
+    answer::{Answer, Body, Request},
+    speech::CREATED,
+};
 
-/// The models there are, each with whose they are.
-const MODELS: [(&str, &str); 5] =
-    [("gpt-4o", "openai"), ("gpt-4o-mini", "openai"), ("o4-mini", "openai"), ("claude-sonnet-4-5", "anthropic"), ("claude-haiku-4-5", "anthropic")];
-
-/// When they were made: a fixed day, so that answers do not depend on the clock.
-pub(super) const CREATED: u64 = 1_750_000_000;
-
-/// The answer of a plain path: `/echo`, `/bytes/N[?chunked=1]`, `/sink`, `/files`, `/models`, `/models/ID`.
+/// The answer of a plain path: `/echo`, `/bytes/N[?chunked=1]`, `/sink`, `/files`.
 pub(super) fn answer(request: &Request<'_>, path: &str) -> Option<Answer> {
     let (parent, last) = path.rsplit_once('/')?;
     match (parent.rsplit('/').next().unwrap_or_default(), last) {
         (_, "echo") => Some(echo(request)),
         (_, "sink") => Some(sink(request)),
         (_, "files") if request.head.method == "POST" => Some(file(request)),
-        (_, "models") => Some(models(request.speech())),
-        ("models", id) => model(id),
         ("bytes", count) => {
             let chunked = request.query("chunked").is_some_and(|value| value == "1");
             Some(Answer {
@@ -61,31 +55,4 @@ fn file(request: &Request<'_>) -> Answer {
         "filename": "upload", "purpose": "assistants", "status": "processed",
     });
     Answer::json(200, &body)
-}
-
-fn models(speech: Speech) -> Answer {
-    let list: Vec<Value> = match speech {
-        Speech::OpenAi => MODELS.iter().map(|(id, owner)| openai_model(id, owner)).collect(),
-        Speech::Anthropic => MODELS.iter().filter(|(_, owner)| *owner == "anthropic").map(|(id, _)| anthropic_model(id)).collect(),
-    };
-    match speech {
-        Speech::OpenAi => Answer::json(200, &json!({"object": "list", "data": list})),
-        Speech::Anthropic => {
-            let end = |model: Option<&Value>| model.and_then(|model| model.get("id")).cloned();
-            Answer::json(200, &json!({"first_id": end(list.first()), "last_id": end(list.last()), "has_more": false, "data": list}))
-        }
-    }
-}
-
-fn model(id: &str) -> Option<Answer> {
-    let (id, owner) = MODELS.iter().find(|(known, _)| *known == id)?;
-    Some(Answer::json(200, &openai_model(id, owner)))
-}
-
-fn openai_model(id: &str, owner: &str) -> Value {
-    json!({"id": id, "object": "model", "created": CREATED, "owned_by": owner})
-}
-
-fn anthropic_model(id: &str) -> Value {
-    json!({"type": "model", "id": id, "display_name": id, "created_at": "2025-06-15T00:00:00Z"})
 }

@@ -5,16 +5,19 @@
 use std::{ops::Range, time::Duration};
 
 use super::{
-    answer::{Answer, Body, Event, Request, Speech},
-    errors,
+    answer::{Answer, Body, Event, Request},
+    encode, errors,
+    speech::{Speech, gemini},
     tempo::Tempo,
 };
 use crate::demo::script::{Chunked, Cut, CutAt, How, StallAt, Step, Wait};
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// One thing that is done to the socket.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Act {
+    /// A head of HTTP/2; one of HTTP/1.1 is bytes like all else.
+    Head(http::Response<()>),
     Send(Bytes),
     /// The bytes of the pattern in that range.
     Pattern {
@@ -33,7 +36,8 @@ pub(super) enum Act {
 pub(super) enum Finish {
     Keep,
     Close,
-    Cut(How),
+    /// The number is what a stream of HTTP/2 is reset with.
+    Cut(How, u32),
 }
 
 /// How the end of the body is told.
@@ -42,6 +46,8 @@ enum Framing {
     Chunks,
     Length(u64),
     Close,
+    /// The frames of HTTP/2 tell it.
+    Frames,
     /// There is no body.
     Nothing,
 }
@@ -49,12 +55,13 @@ enum Framing {
 /// The acts of an answer.
 pub(super) fn plan(request: &Request<'_>, answer: Answer) -> Vec<Act> {
     let step = request.step;
+    let two = request.head.version == "HTTP/2.0";
     if let Some(garbage) = &step.garbage {
-        return vec![Act::Send(latin(garbage)), Act::End(Finish::Close)];
+        return if two { vec![Act::End(Finish::Cut(How::Fin, 0))] } else { vec![Act::Send(latin(garbage)), Act::End(Finish::Close)] };
     }
-    let cut_at = |at: CutAt| step.cut.as_ref().filter(|cut| cut.at == at).map(|cut| cut.how);
-    if let Some(how) = cut_at(CutAt::Request) {
-        return vec![Act::End(Finish::Cut(how))];
+    let cut_at = |at: CutAt| step.cut.as_ref().filter(|cut| cut.at == at).map(|cut| Act::End(Finish::Cut(cut.how, cut.code.0)));
+    if let Some(end) = cut_at(CutAt::Request) {
+        return vec![end];
     }
     let mut acts = Vec::new();
     if let Some(stall) = step.stall.as_ref().filter(|stall| stall.at == StallAt::Head) {
@@ -62,17 +69,29 @@ pub(super) fn plan(request: &Request<'_>, answer: Answer) -> Vec<Act> {
     }
     let tempo = Tempo::of(request, answer.talk);
     acts.push(Act::Pause(if matches!(answer.body, Body::Events(_)) { tempo.before_head() } else { tempo.in_all() }));
-    let Answer { status, headers, body, talk } = answer;
+    let Answer { status, headers, body, talk, .. } = answer;
     let bodyless = request.head.method == "HEAD" || matches!(status, 204 | 304);
-    let body = with_error(body, step, talk.map(|talk| talk.speech));
-    let framing = framing(&body, step, bodyless);
-    let head = head((status, &headers), framing, request);
-    if let Some(how) = cut_at(CutAt::Head) {
-        acts.extend([Act::Send(head.slice(..head.len() / 2)), Act::End(Finish::Cut(how))]);
-        return acts;
+    let speech = talk.map(|talk| talk.speech);
+    let (headers, body) = encode::body(request, headers, with_error(body, step, speech));
+    let framing = framing(&body, (step, two), bodyless);
+    if two {
+        if let Some(end) = cut_at(CutAt::Head) {
+            acts.push(end);
+            return acts;
+        }
+        acts.push(Act::Head(head_of_frames((status, &headers), framing)));
+    } else {
+        let head = head((status, &headers), framing, request);
+        if let Some(end) = cut_at(CutAt::Head) {
+            acts.extend([Act::Send(head.slice(..head.len() / 2)), end]);
+            return acts;
+        }
+        acts.push(Act::Send(head));
     }
-    acts.push(Act::Send(head));
-    let mut writing = Writing { acts, step, framing, tempo };
+    // Between compressed bytes nothing means nothing.
+    let encoded = headers.iter().any(|(name, _)| name == "content-encoding");
+    let sign = speech.map_or(Speech::Chunks.sign_of_life(), Speech::sign_of_life).filter(|_| !encoded);
+    let mut writing = Writing { acts, step, framing, tempo, sign };
     match body {
         _ if bodyless => writing.end(None),
         Body::Pattern { length, .. } => writing.pattern(length),
@@ -87,20 +106,22 @@ fn with_error(body: Body, step: &Step, speech: Option<Speech>) -> Body {
     match (body, &step.error_event, speech) {
         (Body::Events(mut events), Some(error), Some(speech)) => {
             events.truncate(error.after);
-            events.push(errors::event(speech, error));
+            events.push(errors::event(speech, error, events.is_empty()));
+            events.extend((speech == Speech::GeminiArray).then(gemini::end_of_array));
             Body::Events(events)
         }
         (body, ..) => body,
     }
 }
 
-fn framing(body: &Body, step: &Step, bodyless: bool) -> Framing {
+fn framing(body: &Body, (step, two): (&Step, bool), bodyless: bool) -> Framing {
     let (length, streamed) = match body {
         Body::Whole(bytes) => (u64::try_from(bytes.len()).unwrap_or(u64::MAX), false),
         Body::Events(events) => (events.iter().map(|event| u64::try_from(event.bytes.len()).unwrap_or(u64::MAX)).sum(), true),
         Body::Pattern { length, chunked } => (*length, *chunked),
     };
     match step.chunked {
+        _ if two && (streamed || step.chunked.is_some_and(|chunked| chunked != Chunked::No)) => Framing::Frames,
         _ if bodyless && streamed => Framing::Nothing,
         Some(Chunked::Close) => Framing::Close,
         Some(Chunked::Yes) if !bodyless => Framing::Chunks,
@@ -142,12 +163,32 @@ fn head((status, headers): (u16, &[(String, String)]), framing: Framing, request
     head.freeze()
 }
 
+/// The same for HTTP/2, which knows nothing of connections and chunks.
+fn head_of_frames((status, headers): (u16, &[(String, String)]), framing: Framing) -> http::Response<()> {
+    let mut head = http::Response::new(());
+    *head.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    let date = ("date".to_owned(), httpdate::fmt_http_date(std::time::SystemTime::now()));
+    let length = if let Framing::Length(length) = framing { Some(("content-length".to_owned(), length.to_string())) } else { None };
+    let said = |name: &str| headers.iter().any(|(have, _)| have.eq_ignore_ascii_case(name));
+    let length = length.filter(|_| !said("content-length") && status != 204 && status != 304);
+    for (name, value) in headers.iter().chain(&length).chain(Some(&date).filter(|_| !said("date"))) {
+        let name = http::HeaderName::from_bytes(name.as_bytes());
+        let (Ok(name), Ok(value)) = (name, http::HeaderValue::from_bytes(&latin(value))) else { continue };
+        if !["connection", "keep-alive", "transfer-encoding", "upgrade"].contains(&name.as_str()) {
+            head.headers_mut().append(name, value);
+        }
+    }
+    head
+}
+
 /// A body as it is being planned.
 struct Writing<'a> {
     acts: Vec<Act>,
     step: &'a Step,
     framing: Framing,
     tempo: Tempo,
+    /// What a heartbeat is made of.
+    sign: Option<Bytes>,
 }
 
 impl Writing<'_> {
@@ -156,14 +197,14 @@ impl Writing<'_> {
     }
 
     fn pattern(&mut self, length: u64) {
-        let cut = self.cut().map(|cut| (cut.how, cut.bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(length / 2)));
-        let sent = cut.map_or(length, |(_, bytes)| bytes.min(length));
+        let cut = self.cut().map(|cut| (cut.clone(), cut.bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(length / 2)));
+        let sent = cut.as_ref().map_or(length, |(_, bytes)| length.min(*bytes));
         let middle = if self.step.stall.as_ref().is_some_and(|stall| stall.at == StallAt::Mid) { length / 2 } else { 0 };
         for (index, range) in [0..middle.min(sent), middle.min(sent)..sent].into_iter().enumerate() {
             self.stall(index, 0, |_| 1);
             self.acts.push(Act::Pattern { range, chunked: self.framing == Framing::Chunks });
         }
-        self.end(cut.map(|(how, _)| how));
+        self.end(cut.as_ref().map(|(cut, _)| cut));
     }
 
     /// A whole reply, in two halves if something may happen in its middle.
@@ -181,12 +222,12 @@ impl Writing<'_> {
             self.stall(index, first_content, &place);
             if let Some(bad) = self.step.bad_chunk.as_ref().filter(|bad| place(bad.after) == index) {
                 let line = latin(&format!("{}\r\n", bad.line));
-                return self.acts.extend([Act::Send(line), Act::Send(event.bytes), Act::End(Finish::Cut(How::Fin))]);
+                return self.acts.extend([Act::Send(line), Act::Send(event.bytes), Act::End(Finish::Cut(How::Fin, 0))]);
             }
-            let cut = self.cut().and_then(|cut| Some((cut.how, cut_here(cut, (index, place(cut.after)), written, &event.bytes)?)));
-            if let Some((how, part)) = cut {
-                self.part(&part, event.bytes.len(), how);
-                return self.end(Some(how));
+            let cut = self.cut().and_then(|cut| Some((cut.clone(), cut_here(cut, (index, place(cut.after)), written, &event.bytes)?)));
+            if let Some((cut, part)) = cut {
+                self.part(&part, event.bytes.len(), cut.how);
+                return self.end(Some(&cut));
             }
             if event.content {
                 self.acts.push(Act::Pause(if index == first_content { self.tempo.after_head() } else { self.tempo.gap() }));
@@ -196,7 +237,8 @@ impl Writing<'_> {
             self.acts.push(Act::Send(if chunked { chunk(event.bytes.len(), &event.bytes, true) } else { event.bytes }));
         }
         // A cut after more events than there are strikes at the end: all is said but that this was all.
-        self.end(self.cut().map(|cut| cut.how));
+        let cut = self.cut().cloned();
+        self.end(cut.as_ref());
     }
 
     /// What is still sent of the event that a cut strikes in. Its chunk's size is told in full, unless it is to end clean.
@@ -211,24 +253,24 @@ impl Writing<'_> {
         let here = match stall.at {
             StallAt::FirstToken => index == first_content,
             StallAt::Mid => index == place(stall.after),
-            StallAt::Connect | StallAt::Head => false,
+            StallAt::Connect | StallAt::Handshake | StallAt::Head => false,
         };
         if here {
-            let comment = Bytes::from_static(b": keep-alive\n\n");
-            let sign = if self.framing == Framing::Chunks { chunk(comment.len(), &comment, true) } else { comment };
-            self.acts.push(Act::Stall(stall.wait, stall.heartbeat.map(|pause| (pause, sign))));
+            let sign = self.sign.clone().map(|sign| if self.framing == Framing::Chunks { chunk(sign.len(), &sign, true) } else { sign });
+            self.acts.push(Act::Stall(stall.wait, stall.heartbeat.zip(sign)));
         }
     }
 
-    fn end(&mut self, cut: Option<How>) {
+    fn end(&mut self, cut: Option<&Cut>) {
         let chunked = self.framing == Framing::Chunks;
-        if chunked && cut.is_none_or(|how| how == How::Clean) {
+        let told = matches!(self.framing, Framing::Chunks | Framing::Frames);
+        if chunked && cut.is_none_or(|cut| cut.how == How::Clean) {
             self.acts.push(Act::Send(Bytes::from_static(b"0\r\n\r\n")));
         }
         self.acts.push(Act::End(match cut {
             // Short of its length a reply can end by the end of its connection alone.
-            Some(How::Clean) if !chunked => Finish::Cut(How::Fin),
-            Some(how) => Finish::Cut(how),
+            Some(Cut { how: How::Clean, .. }) if !told => Finish::Cut(How::Fin, 0),
+            Some(cut) => Finish::Cut(cut.how, cut.code.0),
             None if self.framing == Framing::Close => Finish::Close,
             None => Finish::Keep,
         }));

@@ -12,9 +12,10 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     ModelOptions,
+    limits::{Charge, Limits},
     seen::{End, Seen},
 };
-use crate::demo::script::{Arrival, Playing, Script, Step};
+use crate::demo::script::{Arrival, Playing, Script, Standing, Step};
 
 /// Requests that are remembered; the oldest go first.
 const SEEN_MAX: usize = 20_000;
@@ -35,6 +36,7 @@ pub(super) struct State {
 
 struct Shared {
     playing: Playing,
+    limits: Option<Limits>,
     seen: VecDeque<Seen>,
     /// The number of the oldest request in `seen`.
     first: u64,
@@ -42,7 +44,8 @@ struct Shared {
 
 impl State {
     pub(super) fn new(options: ModelOptions) -> Self {
-        let shared = Shared { playing: Playing::new(options.script.clone()), seen: VecDeque::new(), first: 0 };
+        let limits = options.script.standing.rate_limit.map(Limits::new);
+        let shared = Shared { playing: Playing::new(options.script.clone()), limits, seen: VecDeque::new(), first: 0 };
         let count = || AtomicU64::new(0);
         Self {
             options,
@@ -63,7 +66,9 @@ impl State {
 
     /// Another script, from its beginning.
     pub(super) fn play(&self, script: Script) {
-        self.shared().playing = Playing::new(script);
+        let mut shared = self.shared();
+        shared.limits = script.standing.rate_limit.map(Limits::new);
+        shared.playing = Playing::new(script);
     }
 
     /// No script, no requests seen.
@@ -73,11 +78,22 @@ impl State {
         shared.first += forgotten;
         shared.seen.clear();
         shared.playing = Playing::default();
+        shared.limits = None;
     }
 
     /// Whether the next new connection is struck.
     pub(super) fn strikes_at_connect(&self) -> bool {
         self.shared().playing.strikes_at_connect()
+    }
+
+    /// What holds for all requests.
+    pub(super) fn standing(&self) -> Standing {
+        self.shared().playing.standing().clone()
+    }
+
+    /// What of a limit is left after a request of so many tokens, if there is a limit.
+    pub(super) fn charge(&self, tokens: usize) -> Option<Charge> {
+        self.shared().limits.as_mut().map(|limits| limits.charge(tokens, Instant::now()))
     }
 
     /// The step of a new connection, if one strikes there.

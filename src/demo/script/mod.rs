@@ -17,6 +17,17 @@
 //!     cut: {at: mid, after: 4, how: rst}
 //! ```
 //!
+//! # What holds for all requests
+//!
+//! Beside `steps` and `rules` stand
+//!
+//! | key | means |
+//! |---|---|
+//! | `rate_limit: {requests: 10, tokens: 10000, per: 1m}` | what there is in that time (1m), filling evenly: real headers on every answer, and past it a 429 in the provider's own words |
+//! | `tls: {certificate: expired, alpn: [http/1.1]}` | of a model that serves TLS: `expired`, `wrong_name`, `self_signed` or `sound` (the default); what is offered (`h2`, `http/1.1`: both) |
+//! | `http2: {max_concurrent_streams: 1, ignore_pings: true, no_window_updates: true}` | how connections of HTTP/2 are served: by ALPN, or by prior knowledge on the same port |
+//! | `context`, `encode` | as in a step, for every step that does not say otherwise |
+//!
 //! # Which request
 //!
 //! | key | means |
@@ -39,12 +50,14 @@
 //! | `usage: {prompt_tokens: 7}` | merged into the usage; `usage: none` leaves it out |
 //! | `finish_reason: length` | instead of the usual one; `none` leaves it out |
 //! | `no_done: true` | a stream without `[DONE]` or `message_stop` |
+//! | `context: 8192` | the model's window in tokens: a longer prompt is refused in the provider's own words (Ollama, which never refuses, reads the end of it) |
 //! | `big: {bytes: 10000000, events: 100}` | that much text, in that many events if it is streamed |
 //!
 //! # How it is sent
 //!
 //! | key | means |
 //! |---|---|
+//! | `encode: gzip`, `accepted` | gzip, always or if the request accepts it; a stream is flushed after every event |
 //! | `slow: {first_token: 2s, tokens_per_second: 5, byte_by_byte: 1ms}` | another pace; every byte of the reply in a write of its own |
 //! | `chunked: true`, `false`, `close` | in chunks; with a `content-length`; as HTTP/1.0 would, up to the end of the connection |
 //! | `close_after: true` | the connection is closed after the answer, which did not say so: a pooled connection goes stale |
@@ -55,8 +68,9 @@
 //!
 //! | key | means |
 //! |---|---|
-//! | `stall: {at, for, after, heartbeat}` | falls silent `for: 30s` or `forever` (the default) and then goes on. `at: connect` accepts and never reads; `head` reads and sends nothing; `first_token` sends all that comes before the first content; `mid` sends `after` events (2; of a whole reply half the body). `heartbeat: 200ms` sends SSE comments meanwhile |
-//! | `cut: {at, after, bytes, how}` | `at: connect` takes no request, `request` sends no byte of an answer, `head` half a head, `mid` ends after `after` events (2) or so many `bytes` of the body. `how: fin` (the default), `rst`, or at `mid` `clean`: the framing says that this was all |
+//! | `stall: {at, for, after, heartbeat}` | falls silent `for: 30s` or `forever` (the default) and then goes on. `at: connect` accepts and never reads; `handshake` waits for the first bytes and never answers; `head` reads and sends nothing; `first_token` sends all that comes before the first content; `mid` sends `after` events (2; of a whole reply half the body). `heartbeat: 200ms` sends SSE comments meanwhile |
+//! | `cut: {at, after, bytes, how}` | `at: connect` takes no request, `handshake` ends when the first bytes have come, `request` sends no byte of an answer, `head` half a head, `mid` ends after `after` events (2) or so many `bytes` of the body. `how: fin` (the default), `rst`, at `mid` `clean`: the framing says that this was all, or `stream` with a `code: INTERNAL_ERROR`: the stream of HTTP/2 alone is reset |
+//! | `goaway: graceful`, `this`, `below`, or `{last: below, code: ENHANCE_YOUR_CALM}` | HTTP/2's goodbye when the request has come: after all that are open, after this one, or before it, which is then not answered |
 //! | `error_event: {type, message, code, after}` | an error in the stream after that many events (0), in the dialect's own shape, and then its end |
 //! | `garbage: "\x16\x03\x01"` | these bytes and then the end, instead of an answer; any reply can be written here by hand |
 //! | `bad_chunk: "0x10"` or `{line: zz, after: 3}` | a line that is no chunk size after that many events (2), and then the end |
@@ -64,9 +78,14 @@
 //! One step may say several of these: a `status` that is `slow`, a `stall` that ends in a `cut`. At `mid` a whole reply has one
 //! place only, its middle. `error_event` is for streams, and leaves whole replies as they are.
 //!
+//! `garbage`, `before`, `reason`, `chunked` and `bad_chunk` are HTTP/1.1's; in HTTP/2 `garbage` is the end of the connection.
+//!
 //! In `garbage`, `before`, `reason` and header values a character up to U+00FF is sent as that one byte.
 
-use std::{num::NonZeroU64, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    time::Duration,
+};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -86,7 +105,126 @@ pub struct Script {
     pub steps: Vec<Step>,
     /// Asked first, in order; they stay.
     pub rules: Vec<Rule>,
+    /// What holds for all requests.
+    pub standing: Standing,
 }
+
+/// What holds for all requests, under whatever their steps say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Standing {
+    /// How many requests and tokens there are.
+    pub rate_limit: Option<RateLimit>,
+    /// The window of every model, in tokens.
+    pub context: Option<usize>,
+    /// How bodies are encoded.
+    pub encode: Option<Encode>,
+    /// How TLS is served, by a model that serves it.
+    pub tls: ServedTls,
+    /// How HTTP/2 is served.
+    pub http2: Http2,
+}
+
+/// How TLS is served.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServedTls {
+    /// With which certificate.
+    pub certificate: Certificate,
+    /// The protocols that are offered, the best first; both if not said.
+    pub alpn: Option<Vec<Alpn>>,
+}
+
+/// What is right or wrong with a certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Certificate {
+    /// Nothing is wrong.
+    #[default]
+    Sound,
+    /// It ended years ago.
+    Expired,
+    /// It is somebody else's.
+    WrongName,
+    /// Nobody signed it.
+    SelfSigned,
+}
+
+/// A protocol that TLS can agree on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Alpn {
+    /// HTTP/2.
+    #[serde(rename = "h2")]
+    Http2,
+    /// HTTP/1.1.
+    #[serde(rename = "http/1.1")]
+    Http1,
+}
+
+/// How HTTP/2 is served.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http2 {
+    /// The most streams at once on a connection.
+    pub max_concurrent_streams: Option<NonZeroU32>,
+    /// Pings are not answered.
+    pub ignore_pings: bool,
+    /// What was uploaded is never made room for: 64 KiB and no more.
+    pub no_window_updates: bool,
+}
+
+/// A goodbye of HTTP/2, sent when the request has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Goaway {
+    /// Which streams are still answered.
+    pub last: LastStream,
+    /// Why.
+    pub code: Code,
+}
+
+/// The last stream that a goodbye lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LastStream {
+    /// All that are there: first a warning, then the end once they are answered.
+    Graceful,
+    /// That of this request.
+    This,
+    /// The one below: this request was not looked at.
+    Below,
+}
+
+/// An error code of HTTP/2 (RFC 9113 section 7), by its name or number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code(pub u32);
+
+/// A limit that counts: full at first, and filling evenly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// Requests in that time.
+    #[serde(default)]
+    pub requests: Option<NonZeroU32>,
+    /// Tokens of prompts and answers in that time.
+    #[serde(default)]
+    pub tokens: Option<NonZeroU32>,
+    /// The time.
+    #[serde(default = "values::minute", deserialize_with = "values::period")]
+    pub per: Duration,
+}
+
+/// How a body is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encode {
+    /// With gzip, whatever the request says.
+    Gzip,
+    /// With gzip if the request accepts it.
+    Accepted,
+}
+
+/// A script that shows every kind of key, with comments: what `pillion simulate --example` prints.
+pub const EXAMPLE: &str = include_str!("example.yaml");
 
 impl Script {
     /// Reads a script; JSON if it begins with a brace or bracket, else YAML. All faults of the script are told at once.
@@ -96,7 +234,7 @@ impl Script {
 
     /// A script of one step after the other, for tests.
     pub fn of(steps: impl IntoIterator<Item = Step>) -> Self {
-        Self { steps: steps.into_iter().collect(), rules: Vec::new() }
+        Self { steps: steps.into_iter().collect(), ..Self::default() }
     }
 }
 
@@ -151,6 +289,10 @@ pub struct Step {
     pub finish_reason: Option<String>,
     /// No terminator at the end of a stream.
     pub no_done: bool,
+    /// The window of the model, in tokens.
+    pub context: Option<usize>,
+    /// How the body is encoded.
+    pub encode: Option<Encode>,
     /// How much text.
     pub big: Option<Big>,
     /// Another pace.
@@ -167,6 +309,8 @@ pub struct Step {
     pub stall: Option<Stall>,
     /// An early end.
     pub cut: Option<Cut>,
+    /// A goodbye of HTTP/2.
+    pub goaway: Option<Goaway>,
     /// An error in the stream.
     pub error_event: Option<ErrorEvent>,
     /// Bytes instead of an answer.
@@ -178,7 +322,8 @@ pub struct Step {
 impl Step {
     /// What strikes before there is a request, if anything does.
     pub fn at_connect(&self) -> bool {
-        self.stall.as_ref().is_some_and(|stall| stall.at == StallAt::Connect) || self.cut.as_ref().is_some_and(|cut| cut.at == CutAt::Connect)
+        self.stall.as_ref().is_some_and(|stall| matches!(stall.at, StallAt::Connect | StallAt::Handshake))
+            || self.cut.as_ref().is_some_and(|cut| matches!(cut.at, CutAt::Connect | CutAt::Handshake))
     }
 }
 
@@ -233,6 +378,8 @@ pub struct Stall {
 pub enum StallAt {
     /// Accepted and never read.
     Connect,
+    /// The same once the first bytes have come: of a TLS handshake.
+    Handshake,
     /// Read and not answered.
     Head,
     /// All that comes before the first content is sent.
@@ -256,6 +403,9 @@ pub struct Cut {
     /// How.
     #[serde(default)]
     pub how: How,
+    /// What a stream of HTTP/2 is reset with.
+    #[serde(default = "values::internal_error")]
+    pub code: Code,
 }
 
 /// Where a reply can be cut.
@@ -264,6 +414,8 @@ pub struct Cut {
 pub enum CutAt {
     /// Accepted and ended at once.
     Connect,
+    /// The same once the first bytes have come: of a TLS handshake.
+    Handshake,
     /// The request is read and not answered.
     Request,
     /// In the middle of the head.
@@ -283,6 +435,8 @@ pub enum How {
     Rst,
     /// The framing says that this was all.
     Clean,
+    /// The stream of HTTP/2 is reset and its connection stays; a reset in HTTP/1.1.
+    Stream,
 }
 
 /// An error in a stream.

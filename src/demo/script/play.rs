@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Rule, Script, Step, Times, When};
+use super::{Rule, Script, Standing, Step, Times, When};
 
 /// What is known of a request when its step is chosen.
 pub(in crate::demo) struct Arrival<'a> {
@@ -21,6 +21,7 @@ pub(in crate::demo) struct Arrival<'a> {
 pub(in crate::demo) struct Playing {
     steps: VecDeque<(Step, Times)>,
     rules: Vec<RuleState>,
+    standing: Standing,
 }
 
 #[derive(Debug)]
@@ -42,7 +43,12 @@ impl Playing {
             })
             .collect();
         let rules = script.rules.into_iter().map(|rule| RuleState { left: rule.step.times.unwrap_or(Times::Always), rule, matched: 0 }).collect();
-        Self { steps, rules }
+        Self { steps, rules, standing: script.standing }
+    }
+
+    /// What holds for all requests.
+    pub(in crate::demo) fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     /// Whether the next step strikes at connect.
@@ -57,6 +63,11 @@ impl Playing {
 
     /// The step of a request: the first rule's that takes it, else the next one, else a good answer.
     pub(in crate::demo) fn step(&mut self, arrival: &Arrival<'_>) -> Step {
+        let step = self.taken(arrival);
+        Step { context: step.context.or(self.standing.context), encode: step.encode.or(self.standing.encode), ..step }
+    }
+
+    fn taken(&mut self, arrival: &Arrival<'_>) -> Step {
         if let Some(step) = self.rules.iter_mut().find_map(|rule| rule.take(arrival)) {
             return step;
         }

@@ -4,7 +4,7 @@ use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 
-use super::{CutAt, How, Rule, Script, StallAt, Step, When};
+use super::{CutAt, How, Rule, Script, StallAt, Standing, Step, When};
 
 /// Below this likeness of two words the one was not meant by the other.
 const SIMILAR: f64 = 0.75;
@@ -26,10 +26,20 @@ struct Item {
 /// The script of a text.
 pub(super) fn script(text: &str) -> Result<Script, ScriptError> {
     let mut faults = Vec::new();
-    let (steps, rules) = items(text, &mut faults).map_err(|fault| ScriptError { faults: vec![fault] })?;
+    let Sections { steps, rules, standing } = items(text, &mut faults).map_err(|fault| ScriptError { faults: vec![fault] })?;
     let steps = steps.into_iter().filter_map(|item| told(step(item), &mut faults)).collect();
     let rules = rules.into_iter().filter_map(|item| told(rule(item), &mut faults)).collect();
-    if faults.is_empty() { Ok(Script { steps, rules }) } else { Err(ScriptError { faults }) }
+    let standing = standing.and_then(|standing| told(standing_of(&standing), &mut faults)).unwrap_or_default();
+    if faults.is_empty() { Ok(Script { steps, rules, standing }) } else { Err(ScriptError { faults }) }
+}
+
+/// A document, taken apart.
+#[derive(Default)]
+struct Sections {
+    steps: Vec<Item>,
+    rules: Vec<Item>,
+    /// All other keys.
+    standing: Option<Value>,
 }
 
 fn told<T>(read: Result<T, String>, faults: &mut Vec<String>) -> Option<T> {
@@ -37,13 +47,13 @@ fn told<T>(read: Result<T, String>, faults: &mut Vec<String>) -> Option<T> {
 }
 
 /// Steps and rules of a document: a map of both, or a list of steps.
-fn items(text: &str, faults: &mut Vec<String>) -> Result<(Vec<Item>, Vec<Item>), String> {
+fn items(text: &str, faults: &mut Vec<String>) -> Result<Sections, String> {
     if text.trim_start().starts_with(['{', '[']) {
         let tree = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
         return sections(tree, |_, _| None, faults);
     }
     let documents = MarkedYaml::load_from_str(text).map_err(|error| format!("not YAML: {error}"))?;
-    let Some(root) = documents.first() else { return Ok(Default::default()) };
+    let Some(root) = documents.first() else { return Ok(Sections::default()) };
     let line = |section: Option<&str>, index: usize| {
         let list = section.map_or(Some(root), |name| root.data.as_mapping_get(name))?;
         list.data.as_sequence_get(index).map(|node| node.span.start.line())
@@ -52,11 +62,7 @@ fn items(text: &str, faults: &mut Vec<String>) -> Result<(Vec<Item>, Vec<Item>),
 }
 
 /// Splits a document; `line` knows where the items of a section stand.
-fn sections(
-    document: Value,
-    line: impl Fn(Option<&str>, usize) -> Option<usize>,
-    faults: &mut Vec<String>,
-) -> Result<(Vec<Item>, Vec<Item>), String> {
+fn sections(document: Value, line: impl Fn(Option<&str>, usize) -> Option<usize>, faults: &mut Vec<String>) -> Result<Sections, String> {
     let list = |section: Option<&str>, values: Vec<Value>| {
         let name = section.unwrap_or("steps");
         let place = |index: usize| match line(section, index) {
@@ -65,24 +71,57 @@ fn sections(
         };
         values.into_iter().enumerate().map(|(index, value)| Item { place: place(index), value }).collect::<Vec<_>>()
     };
-    let (mut steps, mut rules) = (Vec::new(), Vec::new());
+    let mut found = Sections::default();
+    let mut standing = Map::new();
     match document {
         Value::Null => {}
-        Value::Array(values) => steps = list(None, values),
+        Value::Array(values) => found.steps = list(None, values),
         Value::Object(map) => {
             for (key, value) in map {
                 match (key.as_str(), value) {
                     (_, Value::Null) => {}
-                    ("steps", Value::Array(values)) => steps = list(Some("steps"), values),
-                    ("rules", Value::Array(values)) => rules = list(Some("rules"), values),
+                    ("steps", Value::Array(values)) => found.steps = list(Some("steps"), values),
+                    ("rules", Value::Array(values)) => found.rules = list(Some("rules"), values),
                     ("steps" | "rules", _) => faults.push(format!("`{key}` is not a list")),
-                    _ => faults.push(format!("unknown key `{key}`: a script has `steps` and `rules`")),
+                    ("rate_limit" | "context" | "encode" | "tls" | "http2", value) => {
+                        standing.insert(key, value);
+                    }
+                    _ => faults.push(unknown_key(&key)),
                 }
             }
         }
         _ => return Err("a script is a map of `steps` and `rules`, or a list of steps".to_owned()),
     }
-    Ok((steps, rules))
+    found.standing = (!standing.is_empty()).then_some(Value::Object(standing));
+    Ok(found)
+}
+
+fn unknown_key(key: &str) -> String {
+    const KEYS: [&str; 7] = ["steps", "rules", "rate_limit", "context", "encode", "tls", "http2"];
+    let likeness = |word: &&str| strsim::jaro_winkler(key, word);
+    match KEYS.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|word| likeness(word) >= SIMILAR) {
+        Some(meant) => format!("unknown key `{key}`: did you mean `{meant}`?"),
+        None => format!("unknown key `{key}`: a script has {}", KEYS.map(|key| format!("`{key}`")).join(", ")),
+    }
+}
+
+fn standing_of(written: &Value) -> Result<Standing, String> {
+    // One key after the other, so that the fault says which.
+    let mut standing = Standing::default();
+    for (key, value) in written.as_object().into_iter().flatten() {
+        let one: Standing = typed(key, serde_json::json!({ key: value }))?;
+        match key.as_str() {
+            "rate_limit" => standing.rate_limit = one.rate_limit,
+            "context" => standing.context = one.context,
+            "encode" => standing.encode = one.encode,
+            "tls" => standing.tls = one.tls,
+            _ => standing.http2 = one.http2,
+        }
+    }
+    match standing.rate_limit {
+        Some(limit) if limit.requests.is_none() && limit.tokens.is_none() => Err("rate_limit: says neither `requests` nor `tokens`".to_owned()),
+        _ => Ok(standing),
+    }
 }
 
 fn step(item: Item) -> Result<Step, String> {
@@ -132,11 +171,14 @@ fn sound(step: &Step) -> Result<(), String> {
         Step { status: Some(status), .. } if !(200..=999).contains(status) => format!("status {status} is none; informational ones go into `before`"),
         Step { garbage: Some(_), status: Some(_), .. } => "`garbage` is sent instead of an answer, so it has no `status`".to_owned(),
         Step { cut: Some(cut), .. } if cut.how == How::Clean && cut.at != CutAt::Mid => "only a reply cut at `mid` can end clean".to_owned(),
+        Step { cut: Some(cut), .. } if cut.how == How::Stream && matches!(cut.at, CutAt::Connect | CutAt::Handshake) => {
+            "before there is a request there is no stream to reset: `fin` or `rst`".to_owned()
+        }
         Step { cut: Some(cut), .. } if cut.bytes.is_some() && cut.at != CutAt::Mid => {
             "`bytes` are those of the body: the cut must be at `mid`".to_owned()
         }
-        Step { stall: Some(stall), .. } if stall.heartbeat.is_some() && matches!(stall.at, StallAt::Connect | StallAt::Head) => {
-            format!("`heartbeat` needs a head before it, and a stall at `{}` sends none", if stall.at == StallAt::Head { "head" } else { "connect" })
+        Step { stall: Some(stall), .. } if stall.heartbeat.is_some() && matches!(stall.at, StallAt::Connect | StallAt::Handshake | StallAt::Head) => {
+            "`heartbeat` needs a head before it, and a stall at `connect`, `handshake` or `head` sends none".to_owned()
         }
         Step { stall: Some(stall), .. } if stall.heartbeat.is_some_and(|pause| pause.is_zero()) => "a `heartbeat` of 0s would never pause".to_owned(),
         Step { slow: Some(slow), .. } if slow.tokens_per_second.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) => {

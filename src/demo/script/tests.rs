@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Arrival, BadChunk, Chunked, CutAt, How, Playing, Script, StallAt, Step, Times, Usage, Wait};
+use super::{
+    Alpn, Arrival, BadChunk, Certificate, Chunked, Code, CutAt, Encode, Goaway, How, LastStream, Playing, Script, StallAt, Step, Times, Usage, Wait,
+};
 
 fn faults(text: &str) -> String {
     Script::read(text).expect_err("the script is not sound").to_string()
@@ -65,7 +67,7 @@ fn all_faults_of_a_script_are_told_at_once_with_their_lines() {
         "steps[0] (line 2): unknown `sttus`: did you mean `status`?",
         "steps[1] (line 3): unknown `hed`: did you mean `head`?",
         "steps[3] (line 5): `times` is a number from 1 on",
-        "unknown key `ruls`: a script has `steps` and `rules`",
+        "unknown key `ruls`: did you mean `rules`?",
         "rules[0] (line 8), when: unknown `modle`: did you mean `model`?",
     ] {
         assert!(told.contains(part), "{part}\nnot in\n{told}");
@@ -150,4 +152,60 @@ fn trees_keep_their_kinds_on_the_way_from_yaml() {
     let script = Script::read("- body: {a: [1, 2.5, true, null, x], 5: y}\n- tools: [{name: t, arguments: {city: Rome}}]").unwrap();
     assert_eq!(script.steps[0].body, Some(json!({"a": [1, 2.5, true, null, "x"], "5": "y"})));
     assert_eq!(script.steps[1].tools[0].arguments, json!({"city": "Rome"}));
+}
+
+#[test]
+fn what_holds_for_all_requests_stands_beside_the_steps_and_yields_to_them() {
+    let script = Script::read("rate_limit: {requests: 10, per: 2s}\ncontext: 100\nencode: gzip\nsteps: [{context: 5}, {status: 200}]").unwrap();
+    let limit = script.standing.rate_limit.unwrap();
+    assert_eq!((limit.requests.map(u32::from), limit.tokens, limit.per), (Some(10), None, Duration::from_secs(2)));
+    let mut playing = Playing::new(script);
+    let contexts: Vec<_> = (0..3).map(|_| playing.step(&arrival("/v1", "m", ""))).map(|step| (step.context, step.encode)).collect();
+    assert_eq!(contexts, [5, 100, 100].map(|context| (Some(context), Some(Encode::Gzip))));
+    for (script, part) in [
+        ("rate_limit: {requsts: 1}", "rate_limit: unknown `requsts`: did you mean `requests`?"),
+        ("rate_limit: {per: 1m}", "neither `requests` nor `tokens`"),
+        ("rate_limit: {requests: 1, per: 0s}", "above 0s"),
+        ("ratelimit: {requests: 1}", "did you mean `rate_limit`?"),
+        ("encode: brotli", "unknown variant `brotli`"),
+    ] {
+        let told = faults(script);
+        assert!(told.contains(part), "{script}: {told}");
+    }
+}
+
+#[test]
+fn the_example_is_a_script_with_every_section() {
+    let script = Script::read(super::EXAMPLE).unwrap();
+    assert!(script.steps.len() > 8 && script.rules.len() == 3);
+    assert!(script.standing.rate_limit.is_some() && script.standing.context.is_some() && script.standing.encode.is_some());
+    let commented: Vec<&str> =
+        super::EXAMPLE.lines().filter_map(|line| line.strip_prefix("# ").filter(|line| line.starts_with(['t', 'h']))).collect();
+    assert!(commented.len() >= 3);
+    for line in commented {
+        Script::read(line).unwrap();
+    }
+}
+
+#[test]
+fn faults_of_http2_and_tls_are_read_by_name_and_number() {
+    let script = Script::read(
+        "tls: {certificate: wrong_name, alpn: [http/1.1, h2]}\nhttp2: {max_concurrent_streams: 2}\nsteps:\n\
+         - cut: {at: mid, how: stream, code: refused_stream}\n- goaway: {last: below, code: 11}\n- goaway: graceful\n- stall: {at: handshake}",
+    )
+    .unwrap();
+    assert_eq!((script.standing.tls.certificate, script.standing.tls.alpn), (Certificate::WrongName, Some(vec![Alpn::Http1, Alpn::Http2])));
+    assert_eq!(script.steps[0].cut.as_ref().unwrap().code, Code(7));
+    assert_eq!(script.steps[1].goaway, Some(Goaway { last: LastStream::Below, code: Code(11) }));
+    assert_eq!(script.steps[2].goaway, Some(Goaway { last: LastStream::Graceful, code: Code(0) }));
+    assert!(script.steps[3].at_connect());
+    for (script, part) in [
+        ("- goaway: belo", "unknown `belo`: did you mean `below`?"),
+        ("- cut: {at: mid, how: stream, code: OOPS}", "`code` is a number or one of NO_ERROR"),
+        ("- cut: {at: handshake, how: stream}", "there is no stream to reset"),
+        ("tls: {certificate: stale}", "unknown variant `stale`"),
+    ] {
+        let told = faults(script);
+        assert!(told.contains(part), "{script}: {told}");
+    }
 }

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Map, Value};
 
-use super::BadChunk;
+use super::{BadChunk, Code, Goaway, LastStream};
 
 /// What `after` is where it is not said: far enough for a role and a first token.
 pub(super) const fn two() -> usize {
@@ -161,6 +161,54 @@ impl<'de> Deserialize<'de> for BadChunk {
     }
 }
 
+/// What a stream is reset with where it is not said.
+pub(super) const fn internal_error() -> Code {
+    Code(2)
+}
+
+/// The codes of HTTP/2 in the order of their numbers (RFC 9113 section 7).
+const CODES: [&str; 14] = [
+    "NO_ERROR",
+    "PROTOCOL_ERROR",
+    "INTERNAL_ERROR",
+    "FLOW_CONTROL_ERROR",
+    "SETTINGS_TIMEOUT",
+    "STREAM_CLOSED",
+    "FRAME_SIZE_ERROR",
+    "REFUSED_STREAM",
+    "CANCEL",
+    "COMPRESSION_ERROR",
+    "CONNECT_ERROR",
+    "ENHANCE_YOUR_CALM",
+    "INADEQUATE_SECURITY",
+    "HTTP_1_1_REQUIRED",
+];
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(from)?;
+        let named = value.as_str().and_then(|name| (0..).zip(CODES).find(|(_, known)| known.eq_ignore_ascii_case(name)).map(|(code, _)| code));
+        let code = named.or_else(|| value.as_u64().and_then(|code| u32::try_from(code).ok()));
+        code.map(Self).ok_or_else(|| D::Error::custom(format!("`code` is a number or one of {}, not {value}", CODES.join(", "))))
+    }
+}
+
+impl<'de> Deserialize<'de> for Goaway {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Map {
+            last: LastStream,
+            #[serde(default)]
+            code: Option<Code>,
+        }
+        let value = Value::deserialize(from)?;
+        let map = if value.is_string() { serde_json::json!({ "last": value }) } else { value };
+        let Map { last, code } = serde_json::from_value(map).map_err(D::Error::custom)?;
+        Ok(Self { last, code: code.unwrap_or(Code(0)) })
+    }
+}
+
 /// A duration: `300ms`, `1m 30s`, or a number of seconds.
 pub(super) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
     read_duration(&Value::deserialize(from)?).map(Some)
@@ -172,6 +220,19 @@ pub(super) fn byte_pause<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Du
         Value::Bool(true) => Ok(Some(Duration::from_millis(1))),
         Value::Bool(false) => Ok(None),
         other => read_duration(&other).map(Some),
+    }
+}
+
+/// What `per` is where it is not said.
+pub(super) const fn minute() -> Duration {
+    Duration::from_mins(1)
+}
+
+/// A duration that is not zero.
+pub(super) fn period<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    match read_duration(&Value::deserialize(from)?)? {
+        Duration::ZERO => Err(D::Error::custom("`per` is a duration above 0s")),
+        period => Ok(period),
     }
 }
 

@@ -21,7 +21,15 @@ fn list(headers: &HeaderMap) -> Vec<(&str, &str)> {
 
 fn check(headers: &[(&str, &str)], (dialect, key): (Option<Dialect>, Option<&str>), expected: &[(&str, &str)]) {
     let (host, carry, upstream) = (HeaderValue::from_static("up.example"), Carry { via: false, ..Carry::default() }, upstream(key));
-    let upward = Upward { uri: Uri::from_static("https://up.example/"), host: &host, upstream: &upstream, dialect, carry: &carry, mark: "pillion-0" };
+    let upward = Upward {
+        uri: Uri::from_static("https://up.example/"),
+        host: &host,
+        upstream: &upstream,
+        dialect,
+        carry: &carry,
+        mark: "pillion-0",
+        switch: None,
+    };
     assert_eq!(list(&request_headers(&map(headers), &upward)), expected, "{headers:?}");
 }
 
@@ -53,8 +61,9 @@ fn hop_by_hop_headers_and_our_own_end_here() {
             ("x-kept", "1"),
         ],
         (None, None),
-        &[("host", "up.example"), ("x-kept", "1")],
+        &[("host", "up.example"), ("x-kept", "1"), ("te", "trailers"), ("connection", "te")],
     );
+    check(&[("te", "gzip, Trailers;q=1")], (None, None), &[("host", "up.example")]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use tracing_subscriber::{
     Layer,
     filter::Targets,
     layer::{Context, SubscriberExt},
-    registry,
+    registry::{LookupSpan, Registry},
 };
 
 use super::{Event, Log};
@@ -31,10 +31,10 @@ pub(crate) struct LogLayer(Log);
 
 impl LogLayer {
     /// A subscriber that logs: this program's events from the log's own level on, those of other crates (hyper, rustls …) from warn on.
-    pub(crate) fn subscriber(log: Log) -> impl Subscriber + Send + Sync + 'static {
+    pub(crate) fn subscriber(log: Log) -> impl Subscriber + for<'span> LookupSpan<'span> + Send + Sync + 'static {
         let level = filter(log.level());
         let targets = Targets::new().with_target("pillion", level).with_default(level.min(LevelFilter::WARN));
-        registry().with(Self(log).with_filter(targets))
+        Registry::default().with(Self(log).with_filter(targets))
     }
 }
 

@@ -58,6 +58,8 @@ pub mod general {
     pub const PEER_ADDRESS: &str = "network.peer.address";
     /// Its port.
     pub const PEER_PORT: &str = "network.peer.port";
+    /// The version of HTTP spoken with the upstream.
+    pub const PROTOCOL_VERSION: &str = "network.protocol.version";
     /// `chat_completions` or `responses`, for `OpenAI`'s own service.
     pub const OPENAI_API_TYPE: &str = "openai.api.type";
     /// Of the resource.

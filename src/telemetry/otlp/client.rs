@@ -5,28 +5,32 @@ use std::{
     error::Error,
     fmt,
     future::Future,
+    io::Write as _,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
+use flate2::write::GzEncoder;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::{
-    client::legacy::{self, connect::Connect},
-    rt::TokioExecutor,
+    client::legacy,
+    rt::{TokioExecutor, TokioTimer},
 };
 use opentelemetry_http::{HttpClient, HttpError};
 
-use super::{StartError, connect::Connector, partial};
-use crate::config;
+use super::{StartError, connect::Connector, grpc, http as over_http, protobuf, tls};
+use crate::config::{self, Compression, Protocol};
 
 /// A receiver's answer beyond this is not read.
 const RESPONSE_MAX: usize = 64 << 10;
+/// The head of an answer over HTTP/2 beyond this is not read.
+const HEAD_MAX: u32 = 16 << 10;
 /// Repetitions of one export.
 const RETRIES_MAX: u32 = 3;
 /// The first wait; doubles each time. Half of it is random.
@@ -34,12 +38,46 @@ const BACKOFF: Duration = Duration::from_millis(250);
 /// A stated wait beyond this is not waited for: the batch has failed.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
 
+type Pool = legacy::Client<Connector, Full<Bytes>>;
+
 /// The exporter's way to the receiver.
-pub(super) struct Client<C = Connector> {
-    http: legacy::Client<C, Full<Bytes>>,
+pub(super) struct Client {
+    connector: Connector,
+    /// Replaced when an export gets no answer: a connection that may be dead is not used again.
+    pool: Mutex<Pool>,
+    protocol: Protocol,
+    compression: Compression,
     headers: HeaderMap,
     timeout: Duration,
     answer: Arc<Answer>,
+    /// Whether any export was ever answered as the protocol has it.
+    is_understood: AtomicBool,
+}
+
+/// What came back of one try.
+pub(super) struct Received {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// Nothing where it is longer than [`RESPONSE_MAX`]: what it says is of use only if it is whole.
+    pub(super) body: Bytes,
+    pub(super) trailers: HeaderMap,
+}
+
+/// What it means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The spans were taken; the message says which were not.
+    Taken(Bytes),
+    /// None was taken.
+    Refused { why: String, again: Again },
+}
+
+/// Whether it may be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    Never,
+    AfterBackoff,
+    After(Duration),
 }
 
 /// What the exporter does not pass on of the last export.
@@ -67,7 +105,7 @@ impl Answer {
 
 impl Client {
     /// A client for this receiver, and where its answers are told.
-    pub(super) fn new(otlp: &config::Otlp, tls: bool) -> Result<(Self, Arc<Answer>), StartError> {
+    pub(super) fn new(otlp: &config::Otlp, is_tls: bool) -> Result<(Self, Arc<Answer>), StartError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("pillion/", env!("CARGO_PKG_VERSION"))));
         for (name, value) in &otlp.headers {
@@ -76,52 +114,123 @@ impl Client {
             value.set_sensitive(true);
             headers.insert(HeaderName::try_from(name).map_err(|_| invalid())?, value);
         }
-        let http = legacy::Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(Connector::new(tls)?);
-        let answer = Arc::new(Answer::default());
-        Ok((Self { http, headers, timeout: otlp.timeout, answer: Arc::clone(&answer) }, answer))
-    }
-}
-
-impl<C: Connect + Clone + Send + Sync + 'static> Client<C> {
-    async fn export(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let result = match tokio::time::timeout(self.timeout, self.repeat(&request)).await {
-            Ok(result) => result,
-            Err(_) => Err(format!("no answer within {:?}", self.timeout).into()),
-        };
-        match &result {
-            Ok(response) if response.status().is_success() => self.answer.rejected.store(partial::rejected(response.body()), Ordering::Relaxed),
-            Ok(response) => self.answer.fail(format!("status {}", response.status().as_u16())),
-            Err(error) => self.answer.fail(root_cause(&**error)),
+        let (protocol, compression, timeout) = (otlp.protocol, otlp.compression, otlp.timeout);
+        let is_compressed = compression == Compression::Gzip;
+        match protocol {
+            Protocol::HttpProtobuf => over_http::add_headers(&mut headers, is_compressed),
+            Protocol::Grpc => grpc::add_headers(&mut headers, is_compressed, timeout),
         }
-        result
+        let connector = Connector::new(if is_tls { Some(tls::client_config(otlp)?) } else { None });
+        let (pool, answer) = (Mutex::new(pool(&connector, protocol)), Arc::<Answer>::default());
+        let is_understood = AtomicBool::new(false);
+        Ok((Self { connector, pool, protocol, compression, headers, timeout, answer: Arc::clone(&answer), is_understood }, answer))
     }
 
-    async fn repeat(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+    async fn export(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let (head, message) = request.into_parts();
+        let body = self.body(message)?;
+        let ending = tokio::time::timeout(self.timeout, self.repeat(&head.uri, &body)).await.unwrap_or_else(|_| self.unanswered());
+        match ending {
+            Ending::Taken(message) => {
+                self.is_understood.store(true, Ordering::Relaxed);
+                self.answer.take_failure();
+                self.answer.rejected.store(protobuf::rejected(&message), Ordering::Relaxed);
+                Ok(Response::new(message))
+            }
+            Ending::Refused { why, .. } => {
+                self.answer.fail(why.clone());
+                Err(why.into())
+            }
+        }
+    }
+
+    /// The time has ended first.
+    fn unanswered(&self) -> Ending {
+        *self.pool.lock().unwrap_or_else(PoisonError::into_inner) = pool(&self.connector, self.protocol);
+        let before = self.answer.take_failure().map(|why| format!("{why}; and then ")).unwrap_or_default();
+        Ending::Refused { why: format!("{before}no answer within {:?}", self.timeout), again: Again::Never }
+    }
+
+    /// What is sent, each time the same.
+    fn body(&self, message: Bytes) -> Result<Bytes, HttpError> {
+        let message = match self.compression {
+            Compression::None => message,
+            Compression::Gzip => {
+                // Spans repeat themselves so much that more effort saves little.
+                let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                encoder.write_all(&message)?;
+                encoder.finish()?.into()
+            }
+        };
+        Ok(match self.protocol {
+            Protocol::HttpProtobuf => message,
+            Protocol::Grpc => grpc::frame(&message, self.compression == Compression::Gzip),
+        })
+    }
+
+    async fn repeat(&self, uri: &Uri, body: &Bytes) -> Ending {
         let mut retries = 0;
         loop {
-            let result = self.once(request).await;
-            match wait_before_retry(&result, retries) {
-                Some(wait) if retries < RETRIES_MAX => tokio::time::sleep(wait).await,
-                _ => return result,
+            let ending = match self.once(uri, body).await {
+                Ok(received) => self.ending(&received),
+                Err(error) => Ending::Refused { why: self.explained(&*error), again: Again::AfterBackoff },
+            };
+            let wait = wait_before_retry(&ending, retries).filter(|_| retries < RETRIES_MAX);
+            match (ending, wait) {
+                (Ending::Refused { why, .. }, Some(wait)) => {
+                    // Should the time end first, this is what can be said.
+                    self.answer.fail(why);
+                    tokio::time::sleep(wait).await;
+                }
+                (ending, _) => return ending,
             }
             retries += 1;
         }
     }
 
-    async fn once(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let mut attempt = Request::post(request.uri()).body(Full::new(request.body().clone()))?;
+    async fn once(&self, uri: &Uri, body: &Bytes) -> Result<Received, HttpError> {
+        let mut attempt = Request::post(uri).body(Full::new(body.clone()))?;
         *attempt.headers_mut() = self.headers.clone();
-        for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
-            if let Some(value) = request.headers().get(&name) {
-                attempt.headers_mut().insert(name, value.clone());
-            }
+        let answered = self.pool.lock().unwrap_or_else(PoisonError::into_inner).request(attempt);
+        let (head, body) = answered.await?.into_parts();
+        let (body, trailers) = read_bounded(body).await?;
+        Ok(Received { status: head.status, headers: head.headers, body, trailers })
+    }
+
+    fn ending(&self, received: &Received) -> Ending {
+        match self.protocol {
+            Protocol::HttpProtobuf => over_http::ending(received),
+            Protocol::Grpc => grpc::ending(received),
         }
-        let (head, body) = self.http.request(attempt).await?.into_parts();
-        Ok(Response::from_parts(head, read_bounded(body).await?))
+    }
+
+    /// Why there is no answer; and if there never was one, what else may stand behind that port.
+    fn explained(&self, error: &(dyn Error + Send + Sync + 'static)) -> String {
+        let why = root_cause(error);
+        let is_connected = error.downcast_ref::<legacy::Error>().is_some_and(|error| !error.is_connect());
+        if !is_connected || self.is_understood.load(Ordering::Relaxed) {
+            return why;
+        }
+        format!("{why}; {}", other_protocol(self.protocol))
     }
 }
 
-impl<C: Connect + Clone + Send + Sync + 'static> HttpClient for Client<C> {
+/// What is most often wrong when a receiver takes connections and understands nothing.
+pub(super) fn other_protocol(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::HttpProtobuf => "if the receiver speaks gRPC there (usually on port 4317), set telemetry.otlp.protocol to grpc",
+        Protocol::Grpc => "if the receiver speaks HTTP there (usually on port 4318), set telemetry.otlp.protocol to http/protobuf",
+    }
+}
+
+/// One connection is all that exports in a row can use.
+fn pool(connector: &Connector, protocol: Protocol) -> Pool {
+    let mut builder = legacy::Client::builder(TokioExecutor::new());
+    builder.pool_max_idle_per_host(1).http2_only(protocol == Protocol::Grpc).http2_max_header_list_size(HEAD_MAX).timer(TokioTimer::new());
+    builder.build(connector.clone())
+}
+
+impl HttpClient for Client {
     // What `#[async_trait]` makes of `async fn send_bytes(&self, request)`.
     fn send_bytes<'a, 'b>(&'a self, request: Request<Bytes>) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'b>>
     where
@@ -132,44 +241,33 @@ impl<C: Connect + Clone + Send + Sync + 'static> HttpClient for Client<C> {
     }
 }
 
-impl<C> fmt::Debug for Client<C> {
+impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("timeout", &self.timeout).finish_non_exhaustive()
+        f.debug_struct("Client").field("protocol", &self.protocol).field("timeout", &self.timeout).finish_non_exhaustive()
     }
 }
 
-/// The body, or nothing where it is longer than [`RESPONSE_MAX`]: what it says is of use only if it is whole. A connection left with unread bytes closes.
-async fn read_bounded(mut body: Incoming) -> Result<Bytes, HttpError> {
-    let mut read = Vec::new();
+/// Body and trailers; of a body longer than [`RESPONSE_MAX`] neither. A connection left with unread bytes closes.
+async fn read_bounded(mut body: Incoming) -> Result<(Bytes, HeaderMap), HttpError> {
+    let (mut read, mut trailers) = (Vec::new(), HeaderMap::new());
     while let Some(frame) = body.frame().await {
-        if let Some(data) = frame?.data_ref() {
-            if read.len() + data.len() > RESPONSE_MAX {
-                return Ok(Bytes::new());
-            }
-            read.extend_from_slice(data);
+        match frame?.into_data() {
+            Ok(data) if read.len() + data.len() > RESPONSE_MAX => return Ok((Bytes::new(), HeaderMap::new())),
+            Ok(data) => read.extend_from_slice(&data),
+            Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
         }
     }
-    Ok(read.into())
+    Ok((read.into(), trailers))
 }
 
-/// The wait before the next try; `None` where there is to be none. (OTLP/HTTP: 429, 502, 503, 504, and no answer at all, are retryable.)
-fn wait_before_retry(result: &Result<Response<Bytes>, HttpError>, retries: u32) -> Option<Duration> {
-    let backoff = BACKOFF * 2_u32.pow(retries.min(RETRIES_MAX));
-    let backoff = backoff.mul_f64(0.5 + fastrand::f64() / 2.0);
-    let Ok(response) = result else { return Some(backoff) };
-    let retryable = [StatusCode::TOO_MANY_REQUESTS, StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
-    if !retryable.contains(&response.status()) {
-        return None;
+/// The wait before the next try; `None` where there is to be none.
+fn wait_before_retry(ending: &Ending, retries: u32) -> Option<Duration> {
+    let Ending::Refused { again, .. } = ending else { return None };
+    match again {
+        Again::Never => None,
+        Again::AfterBackoff => Some((BACKOFF * 2_u32.pow(retries.min(RETRIES_MAX))).mul_f64(0.5 + fastrand::f64() / 2.0)),
+        Again::After(wait) => Some(*wait).filter(|wait| *wait <= RETRY_AFTER_MAX),
     }
-    let stated = response.headers().get(header::RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?));
-    Some(stated.unwrap_or(backoff)).filter(|wait| *wait <= RETRY_AFTER_MAX)
-}
-
-/// Seconds or a date; what is neither is ignored, and a date that has passed means now.
-fn retry_after(value: &str) -> Option<Duration> {
-    let seconds = || value.trim().parse().ok().map(Duration::from_secs);
-    let date = || httpdate::parse_http_date(value.trim()).ok().map(|date| date.duration_since(SystemTime::now()).unwrap_or_default());
-    seconds().or_else(date)
 }
 
 /// The innermost error says what happened; those around it where. None of them quotes the URL or a header.
@@ -185,44 +283,25 @@ fn root_cause(error: &(dyn Error + 'static)) -> String {
 mod tests {
     use std::time::Duration;
 
-    use http::Response;
-    use hyper::body::Bytes;
+    use super::{Again, Ending, wait_before_retry};
 
-    use super::wait_before_retry;
-
-    fn wait(status: u16, retry_after: Option<&str>) -> Option<Duration> {
-        let mut response = Response::builder().status(status);
-        if let Some(value) = retry_after {
-            response = response.header("retry-after", value);
-        }
-        wait_before_retry(&Ok(response.body(Bytes::new()).unwrap()), 1)
-    }
-
-    #[test]
-    fn only_what_is_retryable_is_repeated() {
-        for status in [429, 502, 503, 504] {
-            assert!(wait(status, None).is_some(), "{status}");
-        }
-        for status in [200, 400, 401, 404, 413, 500, 501] {
-            assert_eq!(wait(status, None), None, "{status}");
-        }
-        assert!(wait_before_retry(&Err("no route to host".into()), 0).is_some());
+    fn refused(again: Again) -> Ending {
+        Ending::Refused { why: "reset".to_owned(), again }
     }
 
     #[test]
     fn a_stated_wait_is_kept_up_to_its_bound() {
-        assert_eq!(wait(503, Some("3")), Some(Duration::from_secs(3)));
-        assert_eq!(wait(503, Some(" 0 ")), Some(Duration::ZERO));
-        assert_eq!(wait(503, Some("6")), None);
-        assert_eq!(wait(429, Some("99999999999999999999")).map(|wait| wait < Duration::from_secs(1)), Some(true));
-        assert_eq!(wait(429, Some("Fri, 31 Dec 1999 23:59:59 GMT")), Some(Duration::ZERO));
-        assert_eq!(wait(429, Some("Fri, 31 Dec 9999 23:59:59 GMT")), None);
+        for (stated, expected) in [(0, Some(0)), (5000, Some(5000)), (5001, None)] {
+            let wait = wait_before_retry(&refused(Again::After(Duration::from_millis(stated))), 1);
+            assert_eq!(wait, expected.map(Duration::from_millis), "{stated}");
+        }
+        assert_eq!(wait_before_retry(&refused(Again::Never), 0), None);
     }
 
     #[test]
     fn back_off_doubles_with_half_of_it_random() {
         for (retries, most) in [(0, 250), (1, 500), (2, 1000)] {
-            let wait = wait_before_retry(&Err("reset".into()), retries).unwrap();
+            let wait = wait_before_retry(&refused(Again::AfterBackoff), retries).unwrap();
             assert!((Duration::from_millis(most / 2)..=Duration::from_millis(most)).contains(&wait), "{wait:?}");
         }
     }

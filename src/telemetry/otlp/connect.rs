@@ -1,4 +1,4 @@
-//! Connections to the OTLP receiver: plain TCP, or TLS checked against the machine's roots (Mozilla's, where the machine has none).
+//! Connections to the OTLP receiver: plain TCP, or TLS.
 
 use std::{
     error::Error,
@@ -15,7 +15,7 @@ use hyper_util::{
     client::legacy::connect::{Connected, Connection, HttpConnector},
     rt::TokioIo,
 };
-use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName};
+use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tower_service::Service;
@@ -33,13 +33,13 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// A connector; roots are read only if `tls` is to be spoken.
-    pub(super) fn new(tls: bool) -> Result<Self, rustls::Error> {
+    /// A connector; with settings of TLS it speaks nothing else.
+    pub(super) fn new(tls: Option<Arc<ClientConfig>>) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        Ok(Self { tcp, tls: if tls { Some(TlsConnector::from(Arc::new(tls_config(roots())?))) } else { None } })
+        Self { tcp, tls: tls.map(TlsConnector::from) }
     }
 }
 
@@ -63,23 +63,6 @@ impl Service<Uri> for Connector {
             Ok(Stream::Tls(Box::new(TokioIo::new(stream))))
         })
     }
-}
-
-/// The machine's roots, or Mozilla's where it has none that can be read.
-fn roots() -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    roots
-}
-
-fn tls_config(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions()?;
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
 }
 
 /// One connection.

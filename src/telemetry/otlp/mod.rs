@@ -3,6 +3,7 @@
 
 use std::{
     io,
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, sync_channel},
@@ -11,16 +12,23 @@ use std::{
     time::Duration,
 };
 
-use http::Uri;
+use ::http::Uri;
 use opentelemetry::KeyValue;
 use opentelemetry_otlp::{ExporterBuildError, Protocol, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig};
-use opentelemetry_sdk::{Resource, trace::SpanExporter as _};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{SpanData, SpanExporter as _},
+};
 use thiserror::Error;
 use tokio::{sync::watch, time::Instant};
 
 mod client;
 mod connect;
-mod partial;
+mod grpc;
+mod http;
+mod own;
+mod protobuf;
+mod tls;
 mod worker;
 
 use client::Client;
@@ -58,6 +66,15 @@ pub enum StartError {
     /// TLS could not be set up.
     #[error("cannot set up TLS for telemetry.otlp")]
     Tls(#[from] rustls::Error),
+    /// A file of certificates or of a key cannot be read.
+    #[error("telemetry.otlp: cannot read {} as PEM", file.display())]
+    Pem {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: rustls::pki_types::pem::Error,
+    },
     /// The exporter refused its settings.
     #[error("cannot set up the OTLP exporter")]
     Exporter(#[from] ExporterBuildError),
@@ -86,9 +103,18 @@ impl Counts {
 /// What the traffic's side and the thread share.
 #[derive(Debug)]
 struct Shared {
-    queue: Queue<Arc<Record>>,
+    queue: Queue<Item>,
     counts: Counts,
     spans: Spans,
+}
+
+/// What waits.
+#[derive(Debug)]
+enum Item {
+    /// A finished exchange, of which spans are made on the thread.
+    Exchange(Arc<Record>),
+    /// A span of the program itself.
+    Own(Box<SpanData>),
 }
 
 /// The export of spans. Dropping it ends its thread.
@@ -141,7 +167,7 @@ impl Otlp {
         let count = spans.count(record);
         if !is_kept(record, self.sample) {
             counts.sampled_out.add(number(count));
-        } else if queue.push(Arc::clone(record), count).is_err() {
+        } else if queue.push(Item::Exchange(Arc::clone(record)), count).is_err() {
             counts.dropped.add(number(count));
         }
     }
@@ -180,15 +206,36 @@ impl Drop for Otlp {
 }
 
 impl Shared {
+    /// How many spans it makes.
+    fn count(&self, item: &Item) -> usize {
+        match item {
+            Item::Exchange(record) => self.spans.count(record),
+            Item::Own(_) => 1,
+        }
+    }
+
+    /// Its spans.
+    fn build(&self, item: Item) -> Vec<SpanData> {
+        match item {
+            Item::Exchange(record) => self.spans.build(&record),
+            Item::Own(span) => vec![*span],
+        }
+    }
+
     /// Counts what waits as dropped.
     fn drop_rest(&self) {
-        let rest: usize = self.queue.take_all().iter().map(|record| self.spans.count(record)).sum();
+        let rest: usize = self.queue.take_all().iter().map(|item| self.count(item)).sum();
         self.counts.dropped.add(number(rest));
     }
 }
 
 fn exporter(telemetry: &config::Telemetry, otlp: &config::Otlp, client: Client) -> Result<SpanExporter, StartError> {
-    let builder = SpanExporter::builder().with_http().with_http_client(client).with_endpoint(&otlp.endpoint).with_protocol(Protocol::HttpBinary);
+    let endpoint = match otlp.protocol {
+        config::Protocol::HttpProtobuf => otlp.endpoint.clone(),
+        config::Protocol::Grpc => format!("{}{}", otlp.endpoint.trim_end_matches('/'), grpc::PATH),
+    };
+    // The message is the same for gRPC; what is around it is the client's.
+    let builder = SpanExporter::builder().with_http().with_http_client(client).with_endpoint(endpoint).with_protocol(Protocol::HttpBinary);
     // Retries are the client's: the exporter's own sleep would stop its thread's runtime, and every clock with it.
     let mut exporter = builder.with_timeout(otlp.timeout).with_retry_policy(RetryPolicy::disabled()).build()?;
     exporter.set_resource(&resource(&telemetry.resource));

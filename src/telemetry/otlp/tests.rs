@@ -1,114 +1,46 @@
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    io,
-    net::SocketAddr,
-    sync::{Arc, Mutex, mpsc},
-    thread,
-    time::Duration,
-};
+//! Every span ends in exactly one state, whatever the receiver does.
 
-use http::{HeaderMap, Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::{
-    body::{Bytes, Incoming},
-    server::conn::http1,
-    service::service_fn,
-};
-use hyper_util::rt::TokioIo;
+use std::{collections::HashMap, io, net::SocketAddr, thread, time::Duration};
+
+use hyper::body::Bytes;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse},
     common::v1::{KeyValue, any_value::Value},
     trace::v1::{Span, span::SpanKind},
 };
 use prost::Message;
-use tokio::{net::TcpListener, time::Instant};
+use tokio::time::Instant;
 
 use super::StartError;
 use crate::{
-    config,
+    config::{self, Protocol},
     secret::Secret,
     telemetry::{
         Telemetry,
-        fixture::{attempt, record},
+        fixture::{attempt, otlp, record},
         names::{AttemptResult, SCHEMA_URL},
         record::Record,
         trace::TraceContext,
     },
 };
 
-/// What the receiver does with its requests, in order; the last for all further ones.
-#[derive(Clone)]
-enum Step {
-    Answer(u16, &'static [(&'static str, &'static str)], Bytes),
-    Hang,
+mod grpc;
+mod receiver;
+mod tls;
+
+use receiver::{Receiver, Step, ok};
+
+fn config(receiver: &Receiver) -> config::Telemetry {
+    at(receiver.address, receiver.protocol)
 }
 
-fn ok() -> Step {
-    Step::Answer(200, &[], Bytes::new())
-}
-
-struct Receiver {
-    address: SocketAddr,
-    requests: mpsc::Receiver<(HeaderMap, Bytes)>,
-}
-
-impl Receiver {
-    /// Listens on loopback, on a thread of its own, one connection after the other.
-    fn start(steps: &[Step]) -> Self {
-        let (seen, requests) = mpsc::sync_channel(100_000);
-        let (bound, address) = mpsc::sync_channel(1);
-        let steps = Arc::new(Mutex::new(steps.to_vec()));
-        thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async move {
-                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-                bound.send(listener.local_addr().unwrap()).unwrap();
-                while let Ok((stream, _)) = listener.accept().await {
-                    let answer = service_fn(|request| answer(request, seen.clone(), Arc::clone(&steps)));
-                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
-                }
-            });
-        });
-        Self { address: address.recv().unwrap(), requests }
-    }
-
-    fn next(&self) -> (HeaderMap, ExportTraceServiceRequest) {
-        let (headers, body) = self.requests.recv_timeout(Duration::from_secs(20)).expect("an export comes");
-        (headers, ExportTraceServiceRequest::decode(body).unwrap())
-    }
-}
-
-async fn answer(
-    request: Request<Incoming>,
-    seen: mpsc::SyncSender<(HeaderMap, Bytes)>,
-    steps: Arc<Mutex<Vec<Step>>>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    assert_eq!((request.method().as_str(), request.uri().path()), ("POST", "/v1/traces"));
-    let (head, mut body) = request.into_parts();
-    let mut bytes = Vec::new();
-    while let Some(Ok(frame)) = body.frame().await {
-        bytes.extend_from_slice(frame.data_ref().unwrap());
-    }
-    let _ = seen.try_send((head.headers, bytes.into()));
-    let step = {
-        let mut steps = steps.lock().unwrap();
-        if steps.len() > 1 { steps.remove(0) } else { steps[0].clone() }
+fn at(address: SocketAddr, protocol: Protocol) -> config::Telemetry {
+    let endpoint = match protocol {
+        Protocol::HttpProtobuf => format!("http://{address}/v1/traces"),
+        Protocol::Grpc => format!("http://{address}"),
     };
-    let Step::Answer(status, headers, body) = step else { return std::future::pending().await };
-    let mut response = Response::builder().status(status);
-    for (name, value) in headers {
-        response = response.header(*name, *value);
-    }
-    Ok(response.body(Full::new(body)).unwrap())
-}
-
-fn config(address: SocketAddr) -> config::Telemetry {
-    let otlp = config::Otlp {
-        endpoint: format!("http://{address}/v1/traces"),
-        headers: vec![("x-api-key".to_owned(), Secret::new("sk-100%25-canary"))],
-        timeout: Duration::from_secs(10),
-    };
+    let headers = vec![("x-api-key".to_owned(), Secret::new("sk-100%25-canary"))];
+    let otlp = config::Otlp { protocol, headers, ..otlp(endpoint) };
     config::Telemetry { otlp: Some(otlp), ..config::Telemetry::default() }
 }
 
@@ -143,7 +75,7 @@ fn text<'a>(attributes: &'a [KeyValue], name: &str) -> &'a str {
 fn the_receiver_gets_the_span_with_its_resource_and_schema() {
     let receiver = Receiver::start(&[ok()]);
     let telemetry =
-        start(&config::Telemetry { resource: vec![("service.name".into(), "mine".into()), ("team".into(), "a".into())], ..config(receiver.address) });
+        start(&config::Telemetry { resource: vec![("service.name".into(), "mine".into()), ("team".into(), "a".into())], ..config(&receiver) });
     let trace = TraceContext { trace_id: 0x1234, span_id: 0x56, parent_id: Some(0x78), flags: 1 };
     telemetry.report(Record { trace, ..record() });
     let (headers, mut request) = receiver.next();
@@ -173,7 +105,7 @@ fn the_receiver_gets_the_span_with_its_resource_and_schema() {
 #[test]
 fn a_black_holed_receiver_holds_nobody_up_and_every_span_is_counted() {
     let receiver = Receiver::start(&[Step::Hang]);
-    let mut config = config(receiver.address);
+    let mut config = config(&receiver);
     config.otlp.as_mut().unwrap().timeout = Duration::from_millis(200);
     let telemetry = start(&config);
     let records: Vec<Record> = (0..6000).map(|_| plain()).collect();
@@ -195,7 +127,7 @@ fn a_black_holed_receiver_holds_nobody_up_and_every_span_is_counted() {
 #[test]
 fn a_flush_ends_in_two_seconds_whatever_is_asked() {
     let receiver = Receiver::start(&[Step::Hang]);
-    let telemetry = start(&config(receiver.address));
+    let telemetry = start(&config(&receiver));
     telemetry.report(plain());
     let started = Instant::now();
     telemetry.shutdown(Duration::from_mins(1));
@@ -208,7 +140,8 @@ fn a_flush_ends_in_two_seconds_whatever_is_asked() {
 #[test]
 fn a_receiver_that_is_not_there_costs_its_spans_and_one_line_a_minute() {
     let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (telemetry, page) = crate::telemetry::tests::logged(&config::Telemetry { log_level: config::LogLevel::Warn, ..config(nowhere) });
+    let (telemetry, page) =
+        crate::telemetry::tests::logged(&config::Telemetry { log_level: config::LogLevel::Warn, ..at(nowhere, Protocol::HttpProtobuf) });
     for _ in 0..3 {
         telemetry.report(plain());
         let settled = || counts(&telemetry)["failed"];
@@ -228,7 +161,7 @@ fn a_receiver_that_is_not_there_costs_its_spans_and_one_line_a_minute() {
 #[test]
 fn what_is_retryable_is_sent_again_unchanged() {
     let receiver = Receiver::start(&[Step::Answer(503, &[("retry-after", "0")], Bytes::new()), Step::Answer(429, &[], Bytes::new()), ok()]);
-    let telemetry = start(&config(receiver.address));
+    let telemetry = start(&config(&receiver));
     telemetry.report(plain());
     let tries = [receiver.next(), receiver.next(), receiver.next()].map(|(_, request)| request);
     telemetry.shutdown(Duration::from_secs(2));
@@ -240,7 +173,7 @@ fn what_is_retryable_is_sent_again_unchanged() {
 fn what_is_not_retryable_fails_at_once_and_retries_are_bounded() {
     for (status, tries) in [(400, 1), (500, 1), (503, 4)] {
         let receiver = Receiver::start(&[Step::Answer(status, &[("retry-after", "0")], Bytes::new())]);
-        let telemetry = start(&config(receiver.address));
+        let telemetry = start(&config(&receiver));
         telemetry.report(plain());
         (0..tries).for_each(|_| drop(receiver.next()));
         telemetry.shutdown(Duration::from_secs(2));
@@ -254,7 +187,7 @@ fn spans_that_the_receiver_refuses_have_failed() {
     let partial = ExportTracePartialSuccess { rejected_spans: 2, error_message: "too old".to_owned() };
     let body = ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec();
     let receiver = Receiver::start(&[Step::Answer(200, &[], body.into())]);
-    let telemetry = start(&config(receiver.address));
+    let telemetry = start(&config(&receiver));
     (0..5).for_each(|_| telemetry.report(plain()));
     telemetry.shutdown(Duration::from_secs(2));
     check(&telemetry, [3, 0, 2, 0]);
@@ -263,7 +196,7 @@ fn spans_that_the_receiver_refuses_have_failed() {
 #[test]
 fn an_endless_answer_is_not_read_to_its_end() {
     let receiver = Receiver::start(&[Step::Answer(200, &[], Bytes::from(vec![0x0a; 64 << 20])), ok()]);
-    let telemetry = start(&config(receiver.address));
+    let telemetry = start(&config(&receiver));
     telemetry.report(plain());
     receiver.next();
     telemetry.shutdown(Duration::from_secs(2));
@@ -273,7 +206,7 @@ fn an_endless_answer_is_not_read_to_its_end() {
 #[test]
 fn what_is_sampled_out_is_counted_and_not_sent() {
     let receiver = Receiver::start(&[ok()]);
-    let telemetry = start(&config::Telemetry { sample: 0.0, ..config(receiver.address) });
+    let telemetry = start(&config::Telemetry { sample: 0.0, ..config(&receiver) });
     telemetry.report(record());
     telemetry.report(Record { outcome: crate::telemetry::names::Outcome::Cut, ..record() });
     telemetry.shutdown(Duration::from_secs(2));
@@ -283,7 +216,7 @@ fn what_is_sampled_out_is_counted_and_not_sent() {
 #[test]
 fn reports_of_many_threads_end_in_exactly_one_state_each() {
     let receiver = Receiver::start(&[Step::Answer(500, &[], Bytes::new()), ok()]);
-    let telemetry = start(&config(receiver.address));
+    let telemetry = start(&config(&receiver));
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -312,7 +245,7 @@ fn spans(body: &Bytes) -> usize {
 #[test]
 fn tls_to_a_receiver_that_speaks_none_fails_and_is_counted() {
     let receiver = Receiver::start(&[ok()]);
-    let mut config = config(receiver.address);
+    let mut config = config(&receiver);
     let otlp = config.otlp.as_mut().unwrap();
     (otlp.endpoint, otlp.timeout) = (otlp.endpoint.replace("http:", "https:"), Duration::from_secs(1));
     let telemetry = start(&config);
@@ -325,11 +258,7 @@ fn tls_to_a_receiver_that_speaks_none_fails_and_is_counted() {
 #[test]
 fn settings_that_cannot_work_are_told_without_their_secrets() {
     let with = |endpoint: &str, header: (&str, &str)| {
-        let otlp = config::Otlp {
-            endpoint: endpoint.to_owned(),
-            headers: vec![(header.0.to_owned(), Secret::new(header.1))],
-            timeout: Duration::from_secs(1),
-        };
+        let otlp = config::Otlp { headers: vec![(header.0.to_owned(), Secret::new(header.1))], ..otlp(endpoint.to_owned()) };
         let error = Telemetry::start(&config::Telemetry { otlp: Some(otlp), ..config::Telemetry::default() }, Box::new(io::sink())).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
         error
@@ -339,4 +268,34 @@ fn settings_that_cannot_work_are_told_without_their_secrets() {
     }
     assert!(matches!(with("http://localhost/v1/traces", ("a b", "canary")), StartError::Header { .. }));
     assert!(matches!(with("http://localhost/v1/traces", ("a", "canary\n")), StartError::Header { .. }));
+}
+
+#[test]
+fn the_programs_own_spans_are_exported_and_counted_and_nobody_elses() {
+    let receiver = Receiver::start(&[ok()]);
+    let telemetry = start(&config(&receiver));
+    tracing::subscriber::with_default(telemetry.subscriber(), || {
+        tracing::info_span!("drain").in_scope(|| {
+            tracing::warn!(grace = ?Duration::from_secs(30), "exchanges are cut");
+            tracing::debug!("not at this level");
+            tracing::info_span!(target: "h2::client", "poll").in_scope(|| tracing::warn!(target: "hyper", "not of ours"));
+            tracing::debug_span!("detail").in_scope(|| ());
+        });
+        telemetry.report(plain());
+        let (_, mut request) = receiver.next();
+        telemetry.shutdown(Duration::from_secs(2));
+        check(&telemetry, [2, 0, 0, 0]);
+        let mut scopes = request.resource_spans.remove(0).scope_spans;
+        assert_eq!((scopes.len(), scopes[0].scope.as_ref().unwrap().name.as_str()), (1, "pillion"));
+        let spans = scopes.remove(0).spans;
+        assert_eq!(spans.iter().map(|span| span.name.as_str()).collect::<Vec<_>>(), ["drain", "chat gpt-4o"]);
+        let drain = &spans[0];
+        assert_eq!((drain.kind(), drain.parent_span_id.len(), drain.trace_id.len()), (SpanKind::Internal, 0, 16));
+        let events: Vec<_> = drain.events.iter().map(|event| (event.name.as_str(), text(&event.attributes, "grace"))).collect();
+        assert_eq!(events, [("exchanges are cut", "30s")]);
+        assert!(drain.attributes.is_empty(), "{:?}", drain.attributes);
+        // What ends when nobody exports any more is not forgotten.
+        drop(tracing::info_span!("late"));
+        check(&telemetry, [2, 1, 0, 0]);
+    });
 }

@@ -50,15 +50,13 @@ impl<E: SpanExporter> Worker<E> {
     }
 
     fn export_all(&self, runtime: &Runtime, complaints: &mut Complaints) {
-        while let Some(records) = self.shared.queue.take(BATCH, GATHER) {
-            let spans = &self.shared.spans;
-            let batch = Batch { counts: &self.shared.counts, open: records.iter().map(|record| spans.count(record)).sum() };
+        while let Some(items) = self.shared.queue.take(BATCH, GATHER) {
+            let batch = Batch { counts: &self.shared.counts, open: items.iter().map(|item| self.shared.count(item)).sum() };
             if self.is_too_late() {
                 batch.dropped();
                 return;
             }
-            let built = records.iter().flat_map(|record| spans.build(record)).collect();
-            drop(records);
+            let built = items.into_iter().flat_map(|item| self.shared.build(item)).collect();
             if runtime.block_on(self.export(built)) {
                 batch.exported(self.answer.take_rejected());
             } else {
@@ -146,7 +144,7 @@ mod tests {
     };
     use tokio::sync::watch;
 
-    use super::{Counts, Shared, Worker};
+    use super::{super::Item, Counts, Shared, Worker};
     use crate::{
         config::{AttemptSpans, LogFormat, LogLevel},
         telemetry::{fixture::record, logs::Log, metrics::Counter, queue::Queue, spans::Spans},
@@ -167,7 +165,7 @@ mod tests {
     fn a_panic_costs_its_batch_and_the_work_goes_on() {
         let shared = Arc::new(Shared { queue: Queue::new(2048), counts: Counts::default(), spans: Spans::new(AttemptSpans::WhenRetried, false) });
         for _ in 0..200 {
-            shared.queue.push(Arc::new(record()), 3).unwrap();
+            shared.queue.push(Item::Exchange(Arc::new(record())), 3).unwrap();
         }
         shared.queue.close();
         let (_stop, stopping) = watch::channel(None);

@@ -8,7 +8,7 @@ use super::{Attempt, Attributes, Record, blank, general, status};
 /// The span of the attempt with this index.
 pub(super) fn span(scope: &InstrumentationScope, record: &Record, index: usize, attempt: &Attempt) -> SpanData {
     let error = attempt.error_type();
-    let mut attributes = Attributes::with_capacity(10);
+    let mut attributes = Attributes::with_capacity(11);
     attributes
         .text(general::HTTP_METHOD, Some(record.method.to_string()))
         .text(general::URL_PATH, Some(record.path.clone()))
@@ -18,6 +18,7 @@ pub(super) fn span(scope: &InstrumentationScope, record: &Record, index: usize, 
         .int(general::HTTP_RESEND_COUNT, i64::try_from(index).ok().filter(|&index| index > 0))
         .text(general::PEER_ADDRESS, attempt.peer.map(|peer| peer.ip().to_string()))
         .int(general::PEER_PORT, attempt.peer.map(|peer| peer.port()))
+        .text(general::PROTOCOL_VERSION, attempt.protocol)
         .text(general::ERROR_TYPE, error.clone());
     let mut span = blank(scope, record, record.trace.attempt_span_id(index), record.method.to_string().into());
     span.parent_span_id = SpanId::from(record.trace.span_id);

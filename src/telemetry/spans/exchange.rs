@@ -116,6 +116,7 @@ fn hops(attributes: &mut Attributes, record: &Record) {
 
 fn folded(attributes: &mut Attributes, record: &Record) {
     let peer = record.attempts.last().and_then(|attempt| attempt.peer);
+    let protocol = record.attempts.last().and_then(|attempt| attempt.protocol);
     let repeated = record.attempts.len().saturating_sub(1);
     attributes
         .text(general::HTTP_METHOD, Some(record.method.to_string()))
@@ -123,6 +124,7 @@ fn folded(attributes: &mut Attributes, record: &Record) {
         .int(general::HTTP_STATUS, record.status)
         .text(general::PEER_ADDRESS, peer.map(|peer| peer.ip().to_string()))
         .int(general::PEER_PORT, peer.map(|peer| peer.port()))
+        .text(general::PROTOCOL_VERSION, protocol)
         .int(general::HTTP_RESEND_COUNT, i64::try_from(repeated).ok().filter(|&repeated| repeated > 0));
 }
 

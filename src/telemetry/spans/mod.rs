@@ -41,6 +41,11 @@ impl Spans {
         Self { attempt_spans, scope }
     }
 
+    /// Who makes them.
+    pub(super) fn scope(&self) -> &InstrumentationScope {
+        &self.scope
+    }
+
     /// How many spans a record makes.
     pub(super) fn count(&self, record: &Record) -> usize {
         1 + self.attempts(record).len()

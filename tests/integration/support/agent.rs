@@ -104,7 +104,7 @@ impl Agent {
             let end = end.unwrap_or_else(|| panic!("no head, but {:?} after {:?}", self.closed, String::from_utf8_lossy(&self.buffer)));
             let head: Vec<u8> = self.buffer.drain(..end).collect();
             let reply = parse(head, self.arrivals.clone());
-            if reply.status >= 200 {
+            if reply.status >= 200 || reply.status == 101 {
                 return reply;
             }
         }
@@ -203,6 +203,12 @@ impl Agent {
         let never = self.fill_until(|_| None::<()>).await;
         debug_assert!(never.is_none());
         self.closed.unwrap_or(End::Open)
+    }
+
+    /// The bare connection, for another protocol. Nothing may have been read ahead of it.
+    pub(crate) fn socket(&mut self) -> &mut TcpStream {
+        assert!(self.buffer.is_empty(), "{:?}", String::from_utf8_lossy(&self.buffer));
+        &mut self.stream
     }
 
     /// The same, however long it takes.

@@ -165,6 +165,18 @@ impl Wire {
         self.stream.write_all(bytes.as_ref()).await.is_ok()
     }
 
+    /// Takes bytes up to and with `end`, as they come.
+    pub(crate) async fn raw_until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
+        let size = self.read_until(|bytes| find(bytes, end).map(|at| at + end.len())).await?;
+        Some(self.buffer.drain(..size).collect())
+    }
+
+    /// The bare connection, for another protocol.
+    pub(crate) fn socket(&mut self) -> &mut TcpStream {
+        assert!(self.buffer.is_empty(), "{:?}", String::from_utf8_lossy(&self.buffer));
+        &mut self.stream
+    }
+
     /// Watches for the other side's end, and tells [`Upstream::gone`].
     pub(crate) async fn until_gone(&mut self) {
         let mut scrap = [0; 4096];

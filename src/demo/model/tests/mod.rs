@@ -12,9 +12,13 @@ use tokio::{
 use super::{Model, ModelOptions, Seen};
 use crate::demo::script::Script;
 
+mod dialects;
 mod faults;
+mod http2;
+mod limits;
 mod recording;
 mod shapes;
+mod tls;
 
 /// Longer than anything here takes, so that what hangs fails.
 const DEADLINE: Duration = Duration::from_secs(10);

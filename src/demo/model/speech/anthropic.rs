@@ -3,32 +3,36 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    answer::{Answer, Event, Request, Speech},
-    ask::Ask,
-    mind::{Ending, Said, seed, think},
-    openai::{merged, split},
-    text::{filler, pieces},
+use super::{ARGUMENT_PIECES, Speech, arguments, merged, split};
+use crate::demo::{
+    model::{
+        answer::{Answer, Event, Request},
+        ask::Ask,
+        mind::{Ending, Said, seed, think},
+        text::{filler, pieces},
+    },
+    script::Step,
 };
-use crate::demo::script::Step;
 
-/// How many pieces the input of a tool use comes in.
-const INPUT_PIECES: usize = 4;
 /// What stands for the signature of a thought: base64, as the SDKs expect, of no meaning.
 const SIGNATURE: &str = "c2ltdWxhdGVk";
 
 /// The answer to a message.
-pub(super) fn answer(request: &Request<'_>, ask: &Ask) -> Answer {
+pub(in crate::demo::model) fn answer(request: &Request<'_>, ask: &Ask) -> Answer {
     let said = think(request, ask, ("msg_", "toolu_"));
     let blocks = blocks(&said);
     let message = message(&said, ask, &blocks, request.step);
-    let reply = if ask.stream { Answer::events(events(&said, &message, &blocks, request.step)) } else { Answer::json(200, &message) };
+    let reply = if ask.stream {
+        Answer::stream("text/event-stream; charset=utf-8", events(&said, &message, &blocks, request.step))
+    } else {
+        Answer::json(200, &message)
+    };
     let reply = reply.with("request-id", said.id.replace("msg_", "req_"));
-    reply.talking(Speech::Anthropic, said.output_tokens, seed(request, ask))
+    reply.talking(Speech::Anthropic, (ask.prompt_tokens, said.output_tokens), seed(request, ask))
 }
 
 /// How many tokens a message would have.
-pub(super) fn count(ask: &Ask) -> Answer {
+pub(in crate::demo::model) fn count(ask: &Ask) -> Answer {
     Answer::json(200, &json!({"input_tokens": ask.prompt_tokens}))
 }
 
@@ -51,10 +55,7 @@ fn blocks(said: &Said) -> Vec<Value> {
     let thinking = said.thinking.iter().map(|text| json!({"type": "thinking", "thinking": text, "signature": SIGNATURE}));
     let text = said.big.as_ref().map(|big| filler(big.bytes)).or_else(|| said.text.clone());
     let text = text.into_iter().map(|text| json!({"type": "text", "text": text}));
-    let calls = said.calls.iter().map(|call| {
-        let input = serde_json::from_str::<Value>(&call.arguments).unwrap_or_else(|_| json!(call.arguments));
-        json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input})
-    });
+    let calls = said.calls.iter().map(|call| json!({"type": "tool_use", "id": call.id, "name": call.name, "input": arguments(&call.arguments)}));
     thinking.chain(text).chain(calls).collect()
 }
 
@@ -132,8 +133,8 @@ fn deltas(block: &Value, said: &Said) -> Vec<Value> {
         }
         Some("tool_use") => {
             let call = said.calls.iter().find(|call| call.id == text("id"));
-            let arguments = call.map(|call| call.arguments.as_str()).unwrap_or_default();
-            let pieces = std::iter::once(String::new()).chain(split(arguments, INPUT_PIECES));
+            let input = call.map(|call| call.arguments.as_str()).unwrap_or_default();
+            let pieces = std::iter::once(String::new()).chain(split(input, ARGUMENT_PIECES));
             pieces.map(|piece| json!({"type": "input_json_delta", "partial_json": piece})).collect()
         }
         _ => pieces(text("text")).into_iter().map(|piece| json!({"type": "text_delta", "text": piece})).collect(),

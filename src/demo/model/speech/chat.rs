@@ -2,30 +2,33 @@
 //! more chunk with no choices, and then as `null` in all the others.
 
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{
-    answer::{Answer, Event, Request, Speech},
-    ask::Ask,
-    mind::{Ending, Said, seed, think},
-    plain::CREATED,
-    text::{filler, pieces},
+use super::{ARGUMENT_PIECES, CREATED, Speech, merged, split};
+use crate::demo::{
+    model::{
+        answer::{Answer, Event, Request},
+        ask::Ask,
+        mind::{Ending, Said, seed, think},
+        text::{filler, pieces},
+    },
+    script::Step,
 };
-use crate::demo::script::{Step, Usage};
-
-/// How many pieces the arguments of a tool call come in.
-const ARGUMENT_PIECES: usize = 4;
 
 /// The answer to a chat completion.
-pub(super) fn answer(request: &Request<'_>, ask: &Ask) -> Answer {
+pub(in crate::demo::model) fn answer(request: &Request<'_>, ask: &Ask) -> Answer {
     let said = think(request, ask, ("chatcmpl-", "call_"));
-    let reply = if ask.stream { Answer::events(events(&said, ask, request.step)) } else { Answer::json(200, &whole(&said, ask, request.step)) };
+    let reply = if ask.stream {
+        Answer::stream("text/event-stream; charset=utf-8", events(&said, ask, request.step))
+    } else {
+        Answer::json(200, &whole(&said, ask, request.step))
+    };
     let request_id = said.id.replace("chatcmpl-", "req_");
     let reply = reply
         .with("x-request-id", request_id)
         .with("openai-processing-ms", (said.output_tokens + 120).to_string())
         .with("openai-version", "2020-10-01");
-    reply.talking(Speech::OpenAi, said.output_tokens, seed(request, ask))
+    reply.talking(Speech::Chunks, (ask.prompt_tokens, said.output_tokens), seed(request, ask))
 }
 
 fn whole(said: &Said, ask: &Ask, step: &Step) -> Value {
@@ -102,12 +105,6 @@ fn deltas(said: &Said) -> Vec<Value> {
     deltas
 }
 
-/// A text in about so many pieces, at the boundaries of characters.
-pub(super) fn split(text: &str, count: usize) -> Vec<String> {
-    let characters: Vec<char> = text.chars().collect();
-    characters.chunks(characters.len().div_ceil(count).max(1)).map(|piece| piece.iter().collect()).collect()
-}
-
 fn finish(said: &Said, step: &Step) -> Value {
     match step.finish_reason.as_deref() {
         Some("none") => Value::Null,
@@ -131,17 +128,4 @@ fn usage(said: &Said, ask: &Ask, step: &Step) -> Option<Value> {
         },
     });
     merged(usage, step)
-}
-
-/// A usage with the script's say in it.
-pub(super) fn merged(mut usage: Value, step: &Step) -> Option<Value> {
-    match (&step.usage, usage.as_object_mut()) {
-        (Some(Usage::Absent), _) => None,
-        (Some(Usage::Merge(counts)), Some(usage)) => {
-            let mut merged: Map<String, Value> = std::mem::take(usage);
-            merged.extend(counts.clone());
-            Some(Value::Object(merged))
-        }
-        _ => Some(usage),
-    }
 }

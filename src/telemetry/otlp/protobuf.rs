@@ -1,5 +1,5 @@
-//! Reads the one number of an OTLP answer that matters: how many spans the receiver refused. (`ExportTraceServiceResponse.partial_success.rejected_spans`
-//! of opentelemetry-proto; the exporter reads it too, and tells nobody.)
+//! Reads what matters of a receiver's answers: how many spans it refused (`ExportTraceServiceResponse.partial_success.rejected_spans` of
+//! opentelemetry-proto; the exporter reads it too, and tells nobody), and the fields of any message of Protocol Buffers.
 
 /// Of the wire format of Protocol Buffers.
 const VARINT: u64 = 0;
@@ -23,14 +23,15 @@ pub(super) fn rejected(response: &[u8]) -> u64 {
     number.and_then(|number| i64::try_from(number).ok()).map_or(0, i64::unsigned_abs)
 }
 
-enum Value<'a> {
+/// A field's value, as far as it is of use.
+pub(super) enum Value<'a> {
     Number(u64),
     Bytes(&'a [u8]),
     Other,
 }
 
 /// The fields of a message, up to the first that cannot be read.
-fn fields(mut message: &[u8]) -> impl Iterator<Item = (u64, Value<'_>)> {
+pub(super) fn fields(mut message: &[u8]) -> impl Iterator<Item = (u64, Value<'_>)> {
     std::iter::from_fn(move || {
         let key = varint(&mut message)?;
         let value = match key & 7 {
