@@ -112,12 +112,12 @@ fn word<T: Copy>(fields: &mut Fields<'_, '_>, key: &'static str, table: &'static
 fn endpoint(reading: &mut Reading<'_>, path: &str, node: Node, protocol: Protocol) -> Option<String> {
     let is_whole = node.origin == Origin::Environment(TRACES_ENDPOINT.to_owned());
     let scheme = if is_insecure(reading) { "http" } else { "https" };
-    let url = reading.parsed_in_secret(path, node, |text| match protocol {
+    let parsed = reading.parsed_in_secret(path, node, |text| match protocol {
         // gRPC's own way to name a peer has no scheme.
-        Protocol::Grpc if !text.contains("://") => Url::parse(&with_port(scheme, text)).map_err(UrlError::wanted),
-        Protocol::Grpc | Protocol::HttpProtobuf => Url::parse(text).map_err(UrlError::wanted),
+        Protocol::Grpc if !text.contains("://") => url(&with_port(scheme, text)),
+        Protocol::Grpc | Protocol::HttpProtobuf => url(text),
     });
-    let mut url = url?;
+    let mut url = parsed?;
     match protocol {
         Protocol::HttpProtobuf if !is_whole && !url.path.ends_with(TRACES_PATH) => url.path.push_str(TRACES_PATH),
         Protocol::HttpProtobuf if url.path.is_empty() => url.path.push('/'),
@@ -130,6 +130,15 @@ fn endpoint(reading: &mut Reading<'_>, path: &str, node: Node, protocol: Protoco
     }
     warn_of_the_other_port(reading, path, url.port, protocol);
     Some(url.to_string())
+}
+
+/// Upstreams can be sockets; receivers cannot.
+fn url(text: &str) -> Result<Url, Wanted> {
+    match Url::parse(text) {
+        Ok(url) if url.socket.is_none() => Ok(url),
+        Ok(_) | Err(UrlError::Scheme | UrlError::Socket) => Err("a URL that begins with `http://` or `https://`".into()),
+        Err(error) => Err(error.wanted()),
+    }
 }
 
 /// What most often is wrong when nothing arrives.
