@@ -62,7 +62,8 @@ pub(super) async fn probe(loaded: &Loaded, out: &mut impl Write) -> anyhow::Resu
             Verdict::Bad(told) => ("FAIL", told),
         };
         good &= !matches!(verdict, Verdict::Bad(_));
-        writeln!(out, "{mark} {:<11} {}{hops} · {told} · {:.1?} in all", upstream.name, upstream.url(), begun.elapsed())?;
+        let through = upstream.hop.as_deref().map(|proxy| format!(" through {proxy} ({})", proxy.variable)).unwrap_or_default();
+        writeln!(out, "{mark} {:<11} {}{through}{hops} · {told} · {:.1?} in all", upstream.name, upstream.url(), begun.elapsed())?;
     }
     Ok(good)
 }

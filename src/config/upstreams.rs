@@ -60,6 +60,9 @@ pub enum UrlError {
     /// Not `http://`, `https://` or `unix://`.
     #[error("a URL that begins with `http://`, `https://` or `unix://`")]
     Scheme,
+    /// A Unix socket, where there can be none.
+    #[error("a URL that begins with `http://` or `https://`")]
+    NotHttp,
     /// No URL by RFC 3986.
     #[error("a URL such as `https://api.example.com/v1`")]
     Malformed,

@@ -2,6 +2,7 @@
 
 use std::{error::Error as _, future::Future, io, pin::pin, sync::Arc, task::Poll, time::Duration};
 
+use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
@@ -35,8 +36,7 @@ pub(super) async fn serve<S, F, B>(mut socket: AgentSocket, peer: &Arc<Peer>, ga
 where
     S: Fn(Request<Incoming>, Arc<Peer>) -> F + Send,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: Body + Unpin + Send + 'static,
-    B::Data: Send,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Unpin + Send,
 {
     socket.speak_http2();

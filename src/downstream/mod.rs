@@ -1,6 +1,7 @@
 //! The side that calls us: accepts connections, bounds them, and gives each request on them to whoever serves.
 //! It never stops accepting for an error of one connection, nor for want of file descriptors.
 
+mod brake;
 mod frames;
 mod http2;
 mod listener;
@@ -11,6 +12,7 @@ mod transport;
 
 use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -20,11 +22,12 @@ use tokio::{
     time::sleep,
 };
 
-pub use self::{listener::Listener, tls::Shield};
 use self::{
+    brake::{Brake, BrakedBody},
     socket::{AgentSocket, Patience},
     transport::Transport,
 };
+pub use self::{listener::Listener, tls::Shield};
 use crate::{
     drain::{Drain, Stage, Tracker},
     proxy::Peer,
@@ -65,8 +68,7 @@ pub async fn accept<S, F, B>(listener: Listener, gate: Gate, serve: S)
 where
     S: Fn(Request<Incoming>, Arc<Peer>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: Body + Unpin + Send + 'static,
-    B::Data: Send,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Unpin + Send,
 {
     let places = Arc::new(Semaphore::new(gate.max_connections));
@@ -107,8 +109,7 @@ async fn connection<S, F, B>(transport: Transport, place: OwnedSemaphorePermit, 
 where
     S: Fn(Request<Incoming>, Arc<Peer>) -> F + Send,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: Body + Unpin + Send + 'static,
-    B::Data: Send,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Unpin + Send,
 {
     let peer = Arc::new(Peer::new(gate.telemetry.connection(Side::Downstream)));
@@ -118,7 +119,8 @@ where
     };
     let Some(transport) = transport else { return };
     let agreed = transport.has_agreed_on_http2();
-    let mut socket = AgentSocket::new(transport, Arc::clone(&peer), Patience::new(gate.reader));
+    let brake = Arc::new(Brake::default());
+    let mut socket = AgentSocket::new(transport, (Arc::clone(&peer), Arc::clone(&brake)), Patience::new(gate.reader));
     let sniffed = tokio::select! {
         sniffed = socket.is_http2() => sniffed,
         () = gate.drain.reached(Stage::Draining) => return,
@@ -126,7 +128,7 @@ where
     match sniffed {
         Ok(is_http2) if agreed || is_http2 => Box::pin(http2::serve(socket, &peer, &gate, serve)).await,
         Ok(_) => {
-            http1(socket, &peer, &gate, serve).await;
+            http1(socket, (&peer, brake), &gate, serve).await;
             // The exchange that switched protocols goes on, in the same place, until it has ended.
             if let Some(tunnel) = peer.tunnel() {
                 Box::pin(tunnel.run()).await;
@@ -158,18 +160,18 @@ async fn shield(transport: Transport, gate: &Gate) -> Option<Transport> {
 }
 
 /// Serves an HTTP/1.1 connection to its end.
-async fn http1<S, F, B>(socket: AgentSocket, peer: &Arc<Peer>, gate: &Gate, serve: S)
+async fn http1<S, F, B>(socket: AgentSocket, (peer, brake): (&Arc<Peer>, Arc<Brake>), gate: &Gate, serve: S)
 where
     S: Fn(Request<Incoming>, Arc<Peer>) -> F + Send,
     F: Future<Output = Response<B>> + Send,
-    B: Body + Send + 'static,
+    B: Body + Unpin + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let asking = Arc::clone(peer);
     let service = service_fn(move |request| {
-        let answer = serve(request, Arc::clone(&asking));
-        async move { Ok::<_, std::convert::Infallible>(answer.await) }
+        let (answer, brake) = (serve(request, Arc::clone(&asking)), Arc::clone(&brake));
+        async move { Ok::<_, std::convert::Infallible>(answer.await.map(|body| BrakedBody::new(body, brake))) }
     });
     let mut builder = http1::Builder::new();
     builder

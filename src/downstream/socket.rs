@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use super::{
+    brake::Brake,
     frames::{CALM, Frames},
     transport::Transport,
 };
@@ -98,6 +99,7 @@ impl Patience {
 pub(super) struct AgentSocket {
     transport: Transport,
     peer: Arc<Peer>,
+    brake: Arc<Brake>,
     patience: Patience,
     sniffed: Sniffed,
     /// What the agent sends, followed where it is HTTP/2.
@@ -116,8 +118,8 @@ struct Sniffed {
 
 impl AgentSocket {
     /// Around an accepted connection.
-    pub(super) fn new(transport: Transport, peer: Arc<Peer>, patience: Patience) -> Self {
-        Self { transport, peer, patience, sniffed: Sniffed::default(), frames: None, is_midway: false }
+    pub(super) fn new(transport: Transport, (peer, brake): (Arc<Peer>, Arc<Brake>), patience: Patience) -> Self {
+        Self { transport, peer, brake, patience, sniffed: Sniffed::default(), frames: None, is_midway: false }
     }
 
     /// Whether the agent begins as HTTP/2 does. Reads no further than it takes to tell.
@@ -160,8 +162,10 @@ impl AgentSocket {
     fn written<T>(&mut self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
             self.patience.blocked = None;
+            self.brake.release();
             return polled;
         }
+        self.brake.pull();
         std::task::ready!(self.patience.poll_write(cx));
         self.peer.stall();
         self.peer.reset_on_close();

@@ -12,10 +12,14 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{drain::Tracker, proxy::Peer};
+
+/// Most bytes that are given at once, as many as a frame of HTTP/2 holds: what waits for the window is then a part of one piece of memory, not several.
+const PIECE: usize = 16 << 10;
 
 /// The stream's side of its connection.
 #[derive(Debug)]
@@ -101,20 +105,22 @@ async fn watch<F: Future>(task: F, stream: Arc<Stream>, reader: Option<Duration>
 pub(super) struct StreamBody<B: Body> {
     body: B,
     stream: Arc<Stream>,
+    /// What is left of a frame that is given piece by piece.
+    left: Option<Bytes>,
     /// What broke it, and the pass of the connection that has to be over before that is told.
     broken: Option<(B::Error, u64)>,
 }
 
-impl<B: Body> StreamBody<B> {
+impl<B: Body<Data = Bytes>> StreamBody<B> {
     /// Of a reply.
     pub(super) fn new(body: B, stream: Arc<Stream>) -> Self {
-        Self { body, stream, broken: None }
+        Self { body, stream, left: None, broken: None }
     }
 }
 
 impl<B> Body for StreamBody<B>
 where
-    B: Body + Unpin,
+    B: Body<Data = Bytes> + Unpin,
     B::Error: Unpin,
 {
     type Data = B::Data;
@@ -127,7 +133,11 @@ where
             if frames.load(Ordering::Relaxed) % 2 == 1 {
                 frames.fetch_add(1, Ordering::Release);
             }
-            match std::task::ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+            let frame = match this.left.take() {
+                Some(data) => Some(Ok(Frame::data(data))),
+                None => std::task::ready!(Pin::new(&mut this.body).poll_frame(cx)),
+            };
+            match frame.map(|frame| frame.map(|frame| first_of(frame, &mut this.left))) {
                 // A reset throws away what h2 has not written yet, which may be the event that says why: a whole pass first, and the one under way.
                 Some(Err(error)) => this.broken = Some((error, passes.now() + 2)),
                 frame => {
@@ -143,11 +153,24 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.broken.is_none() && self.body.is_end_stream()
+        self.broken.is_none() && self.left.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// The frame, or its first piece where it is larger than one of HTTP/2; the rest is left.
+fn first_of(frame: Frame<Bytes>, left: &mut Option<Bytes>) -> Frame<Bytes> {
+    match frame.into_data() {
+        Ok(mut data) if data.len() > PIECE => {
+            let first = data.split_to(PIECE);
+            *left = Some(data);
+            Frame::data(first)
+        }
+        Ok(data) => Frame::data(data),
+        Err(other) => other,
     }
 }
 

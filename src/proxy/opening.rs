@@ -36,6 +36,8 @@ pub struct Answer {
     pub ended: Option<End>,
     /// The observer, where the dialect is known.
     pub reading: Option<Reading>,
+    /// Whether its length was said.
+    pub stated_length: bool,
     /// Its place on the connection.
     pub line: Use,
 }
@@ -75,7 +77,8 @@ impl Answer {
         let (head, body) = attempted.response.into_parts();
         let text = |name| head.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
         let reading = dialect.map(|dialect| Reading::new(dialect, head.status.as_u16(), text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING)));
-        Self { head, held: VecDeque::new(), trailers: None, body, ended: None, reading, line: attempted.line }
+        let stated_length = head.headers.contains_key(header::CONTENT_LENGTH) && !head.headers.contains_key(header::TRANSFER_ENCODING);
+        Self { head, held: VecDeque::new(), trailers: None, body, ended: None, reading, stated_length, line: attempted.line }
     }
 
     /// Whether this is a stream that can be read, and so held.

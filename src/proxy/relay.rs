@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
@@ -198,8 +198,7 @@ impl Relay {
 
     /// Whether the agent was told a length. An event of ours would be counted against it, and might make up for what is missing.
     fn has_stated_length(&self) -> bool {
-        let headers = &self.answer.head.headers;
-        headers.contains_key(header::CONTENT_LENGTH) && !headers.contains_key(header::TRANSFER_ENCODING)
+        self.answer.stated_length
     }
 
     fn is_complete(&mut self) -> bool {

@@ -93,6 +93,7 @@ pub(super) async fn send(exchange: &mut Exchange, mut sending: Sending<'_>, rece
         let made = exchange.record().attempts.len();
         let repeat = if replayable && !sending.draining { sending.repeat(&setback, made, &mut stale_spent) } else { None };
         let now = Instant::now();
+        deadlines.end_attempt();
         let repeat = repeat.filter(|repeat| deadlines.allows(now + repeat.wait));
         // A stale connection says nothing about the upstream's health: its one repetition is free.
         let paid = repeat.as_ref().is_some_and(|repeat| repeat.fresh || sending.destination.budget.withdraw(retries, now));

@@ -24,6 +24,8 @@ pub struct AgentLimit {
     pub limit: Duration,
     /// Whether it is a limit of each read (Python's SDKs), not of the whole.
     pub per_read: bool,
+    /// Whether it said whole seconds and meant up to one less (google-genai rounds up).
+    pub rounded_up: bool,
 }
 
 impl AgentLimit {
@@ -33,17 +35,19 @@ impl AgentLimit {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
         let seconds = |name: &str| text(name).and_then(|text| text.parse::<f64>().ok()).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let own = text("x-pillion-timeout").and_then(|text| humantime::parse_duration(text).ok());
-        let whole = |limit| Self { limit, per_read: false };
+        let whole = |limit| Self { limit, per_read: false, rounded_up: false };
         own.map(whole)
-            .or_else(|| seconds("x-stainless-read-timeout").map(|limit| Self { limit, per_read: true }))
+            .or_else(|| seconds("x-stainless-read-timeout").map(|limit| Self { per_read: true, ..whole(limit) }))
             .or_else(|| seconds("x-stainless-timeout").map(whole))
-            .or_else(|| seconds("x-server-timeout").map(whole))
+            .or_else(|| seconds("x-server-timeout").map(|limit| Self { rounded_up: true, ..whole(limit) }))
             .filter(|limit| !limit.limit.is_zero())
     }
 
-    /// When Pillion answers: a margin of a twentieth before the agent would hang up, at least 50 ms (but half of tiny limits), at most 1 s.
+    /// When Pillion answers: a margin of a twentieth before the agent would hang up, at least 50 ms, at most 1 s, and 1 s if the limit was
+    /// rounded up; but half of tiny limits.
     pub fn less_margin(self) -> Duration {
-        let margin = (self.limit / 20).clamp(Duration::from_millis(50), Duration::from_secs(1)).min(self.limit / 2);
+        let least = if self.rounded_up { Duration::from_secs(1) } else { Duration::from_millis(50) };
+        let margin = (self.limit / 20).clamp(least, Duration::from_secs(1)).min(self.limit / 2);
         self.limit.saturating_sub(margin)
     }
 }
@@ -78,6 +82,11 @@ impl Deadlines {
         self.at.retain(|(_, other)| *other != clock);
     }
 
+    /// The attempt is over: only the clocks that all attempts share run on.
+    pub fn end_attempt(&mut self) {
+        self.at.retain(|(_, clock)| matches!(clock, Clock::Total | Clock::Agent));
+    }
+
     /// The one that fires first.
     pub fn next(&self) -> Option<(Instant, Clock)> {
         self.at.iter().copied().min_by_key(|(at, _)| *at)
@@ -97,8 +106,8 @@ mod tests {
 
     fn check(headers: &[(&'static str, &'static str)], expected: Option<(f64, bool)>) {
         let map = headers.iter().map(|(name, value)| (HeaderName::from_static(name), http::HeaderValue::from_static(value))).collect();
-        let expected = expected.map(|(seconds, per_read)| AgentLimit { limit: Duration::from_secs_f64(seconds), per_read });
-        assert_eq!(AgentLimit::of(&map), expected, "{headers:?}");
+        let said = AgentLimit::of(&map).map(|said| (said.limit.as_secs_f64(), said.per_read));
+        assert_eq!(said, expected, "{headers:?}");
     }
 
     #[test]
@@ -118,8 +127,19 @@ mod tests {
     #[test]
     fn pillion_answers_a_margin_before_the_agent_hangs_up() {
         for (limit, answered) in [(600_000, 599_000), (10_000, 9_500), (500, 450), (60, 30), (2, 1)] {
-            let limit = AgentLimit { limit: Duration::from_millis(limit), per_read: true };
+            let limit = AgentLimit { limit: Duration::from_millis(limit), per_read: true, rounded_up: false };
             assert_eq!(limit.less_margin(), Duration::from_millis(answered), "{limit:?}");
+        }
+    }
+
+    /// google-genai says 8 where its user said 7.5: an answer after 7.6 s would find nobody.
+    #[test]
+    fn a_limit_that_was_rounded_up_is_answered_before_the_one_that_was_meant() {
+        for (meant, said, answered) in [(600.0, "600", 599_000), (7.5, "8", 7000), (8.0, "8", 7000), (1.5, "2", 1000), (0.6, "1", 500)] {
+            let map = HeaderMap::from_iter([(HeaderName::from_static("x-server-timeout"), http::HeaderValue::from_static(said))]);
+            let limit = AgentLimit::of(&map).unwrap();
+            assert_eq!(limit.less_margin(), Duration::from_millis(answered), "{meant}");
+            assert!(limit.less_margin().as_secs_f64() < meant, "{meant}");
         }
     }
 
@@ -127,7 +147,7 @@ mod tests {
     fn the_clock_that_fires_first_is_the_one_named() {
         let now = Instant::now();
         let timeouts = Timeouts { total: Some(Duration::from_secs(10)), ..Timeouts::default() };
-        let limit = AgentLimit { limit: Duration::from_secs(4), per_read: true };
+        let limit = AgentLimit { limit: Duration::from_secs(4), per_read: true, rounded_up: false };
         let mut deadlines = Deadlines::of_exchange(&timeouts, now, Some((limit, now)));
         deadlines.set(Clock::FirstByte, now, Some(Duration::from_secs(2)));
         deadlines.set(Clock::Idle, now, None);

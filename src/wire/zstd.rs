@@ -1,9 +1,10 @@
 //! The blocks of zstd frames (RFC 8878 §3.1.1), found in bytes that are split anywhere and decoded one by one: a block is whole before it is decoded,
 //! and no more than one is decoded before what it gave is taken.
 
-use std::io::Read as _;
-
-use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+use ruzstd::{
+    decoding::{BlockDecodingStrategy, FrameDecoder},
+    io::Read as _,
+};
 
 use super::decoding::{STEP, Undecodable};
 

@@ -220,11 +220,12 @@ async def survives_failures(direct, through):
 @apart
 async def stalls_are_answered_before_the_agents_own_limit(direct, through):
     """Directly a bare timeout of the HTTP library; through Pillion a 504 in Gemini's own shape."""
-    for stream, at in ((False, "head"), (True, "head"), (True, "first_token")):
+    for stream, at in ((False, "head"), (True, "first_token")):
         for side in (direct, through):
             mark = len(side.since())
             side.model.script({"stall": {"at": at}, "times": -1})
-            one = client(side, timeout=1000 if side is direct else 2000)
+            # Told as `2`: the SDK rounds up, and what it means comes sooner.
+            one = client(side, timeout=1000 if side is direct else 1500)
             raised = await tried(lambda one=one, stream=stream: chunks(one) if stream else ask(one))
             raised = raised.get("ending", raised)
             if side is direct:
@@ -232,7 +233,7 @@ async def stalls_are_answered_before_the_agents_own_limit(direct, through):
                 continue
             expect((raised["raised"], raised["status_code"]) == ("google.genai.errors.ServerError", 504), "it is a 504", raised)
             expect("the agent's own timeout" in raised["text"] and "Raise the timeout" in raised["text"], "with the clock, and what to change", raised)
-            expect(side.model.ended_after() < 2, "it comes before the agent's own limit", side.model.ended_after())
+            expect(side.model.ended_after() < 1.5, "it comes before the agent's own limit", side.model.ended_after())
             expect(len(side.since(mark)) == 1, "a clock that fires is not retried", side.since(mark))
 
 

@@ -372,7 +372,7 @@ async fn a_compressed_stream_is_carried_as_it_comes() {
     let reply = proxy.ask(&chat(true)).await;
     assert_eq!((reply.end, reply.body, reply.chunks.len() <= 50), (End::Whole, pieces.concat(), true));
     let metrics = proxy.settle_as("ok").await;
-    assert_eq!(metrics.count("pillion_observation_skipped_total", &[("reason", "encoding")]), 1);
+    assert_eq!(metrics.count("pillion_observation_skipped_total", &[("reason", "decode")]), 1);
 }
 
 /// An upstream that sends a head and these bytes and then nothing; what the agent has of it by then.

@@ -93,6 +93,7 @@ use serde_json::Value;
 mod play;
 mod read;
 mod values;
+mod yaml;
 
 pub(in crate::demo) use play::{Arrival, Playing};
 pub use read::ScriptError;

@@ -1,13 +1,17 @@
 //! From the text of a script to its steps and rules, telling everything that is wrong with it at once, each with its line.
 
-use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Number, Value};
+use std::collections::HashMap;
 
-use super::{CutAt, How, Rule, Script, StallAt, Standing, Step, When};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::{CutAt, How, Rule, Script, StallAt, Standing, Step, When, yaml::Document};
 
 /// Below this likeness of two words the one was not meant by the other.
 const SIMILAR: f64 = 0.75;
+
+/// The sections that are neither steps nor rules.
+const STANDING: [&str; 5] = ["rate_limit", "context", "encode", "tls", "http2"];
 
 /// A script that cannot be played, with all that is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,140 +21,131 @@ pub struct ScriptError {
     pub faults: Vec<String>,
 }
 
-/// A step or rule as it was written: where, and what.
-struct Item {
-    place: String,
-    value: Value,
-}
-
 /// The script of a text.
 pub(super) fn script(text: &str) -> Result<Script, ScriptError> {
-    let mut faults = Vec::new();
-    let Sections { steps, rules, standing } = items(text, &mut faults).map_err(|fault| ScriptError { faults: vec![fault] })?;
-    let steps = steps.into_iter().filter_map(|item| told(step(item), &mut faults)).collect();
-    let rules = rules.into_iter().filter_map(|item| told(rule(item), &mut faults)).collect();
-    let standing = standing.and_then(|standing| told(standing_of(&standing), &mut faults)).unwrap_or_default();
-    if faults.is_empty() { Ok(Script { steps, rules, standing }) } else { Err(ScriptError { faults }) }
+    let mut document = document(text).map_err(|fault| ScriptError { faults: vec![fault] })?;
+    let tree = std::mem::take(&mut document.tree);
+    let mut reader = Reader { lines: document.lines, faults: Vec::new() };
+    let script = reader.script(tree);
+    if reader.faults.is_empty() { Ok(script) } else { Err(ScriptError { faults: reader.faults }) }
 }
 
-/// A document, taken apart.
-#[derive(Default)]
-struct Sections {
-    steps: Vec<Item>,
-    rules: Vec<Item>,
-    /// All other keys.
-    standing: Option<Value>,
-}
-
-fn told<T>(read: Result<T, String>, faults: &mut Vec<String>) -> Option<T> {
-    read.map_err(|fault| faults.push(fault)).ok()
-}
-
-/// Steps and rules of a document: a map of both, or a list of steps.
-fn items(text: &str, faults: &mut Vec<String>) -> Result<Sections, String> {
+fn document(text: &str) -> Result<Document, String> {
     if text.trim_start().starts_with(['{', '[']) {
         let tree = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
-        return sections(tree, |_, _| None, faults);
+        return Ok(Document { tree, lines: HashMap::new() });
     }
-    let documents = MarkedYaml::load_from_str(text).map_err(|error| format!("not YAML: {error}"))?;
-    let Some(root) = documents.first() else { return Ok(Sections::default()) };
-    let line = |section: Option<&str>, index: usize| {
-        let list = section.map_or(Some(root), |name| root.data.as_mapping_get(name))?;
-        list.data.as_sequence_get(index).map(|node| node.span.start.line())
-    };
-    sections(tree(root)?, line, faults)
+    Document::read(text)
 }
 
-/// Splits a document; `line` knows where the items of a section stand.
-fn sections(document: Value, line: impl Fn(Option<&str>, usize) -> Option<usize>, faults: &mut Vec<String>) -> Result<Sections, String> {
-    let list = |section: Option<&str>, values: Vec<Value>| {
-        let name = section.unwrap_or("steps");
-        let place = |index: usize| match line(section, index) {
-            Some(line) => format!("{name}[{index}] (line {line})"),
-            None => format!("{name}[{index}]"),
+/// What is being read, and all that is wrong with it so far.
+struct Reader {
+    lines: HashMap<String, usize>,
+    faults: Vec<String>,
+}
+
+impl Reader {
+    fn fault(&mut self, path: &str, message: &str) {
+        let line = self.lines.get(path).map(|line| format!(" (line {line})")).unwrap_or_default();
+        self.faults.push(format!("{path}{line}: {message}"));
+    }
+
+    /// A map of sections, or a list of steps.
+    fn script(&mut self, tree: Value) -> Script {
+        let mut script = Script::default();
+        let sections = match tree {
+            Value::Null => return script,
+            Value::Array(_) => Map::from_iter([("steps".to_owned(), tree)]),
+            Value::Object(map) => map,
+            _ => {
+                self.faults.push("a script is a map of `steps` and `rules`, or a list of steps".to_owned());
+                return script;
+            }
         };
-        values.into_iter().enumerate().map(|(index, value)| Item { place: place(index), value }).collect::<Vec<_>>()
-    };
-    let mut found = Sections::default();
-    let mut standing = Map::new();
-    match document {
-        Value::Null => {}
-        Value::Array(values) => found.steps = list(None, values),
-        Value::Object(map) => {
-            for (key, value) in map {
-                match (key.as_str(), value) {
-                    (_, Value::Null) => {}
-                    ("steps", Value::Array(values)) => found.steps = list(Some("steps"), values),
-                    ("rules", Value::Array(values)) => found.rules = list(Some("rules"), values),
-                    ("steps" | "rules", _) => faults.push(format!("`{key}` is not a list")),
-                    ("rate_limit" | "context" | "encode" | "tls" | "http2", value) => {
-                        standing.insert(key, value);
-                    }
-                    _ => faults.push(unknown_key(&key)),
-                }
+        for (key, value) in sections.into_iter().filter(|(_, value)| !value.is_null()) {
+            match (key.as_str(), value) {
+                ("steps", Value::Array(values)) => script.steps = self.items("steps", values, Self::step),
+                ("rules", Value::Array(values)) => script.rules = self.items("rules", values, Self::rule),
+                ("steps" | "rules", _) => self.fault(&key, "is not a list"),
+                (name, value) if STANDING.contains(&name) => self.standing(name, value, &mut script.standing),
+                _ => self.fault(&key, &unknown_section(&key)),
             }
         }
-        _ => return Err("a script is a map of `steps` and `rules`, or a list of steps".to_owned()),
+        script
     }
-    found.standing = (!standing.is_empty()).then_some(Value::Object(standing));
-    Ok(found)
-}
 
-fn unknown_key(key: &str) -> String {
-    const KEYS: [&str; 7] = ["steps", "rules", "rate_limit", "context", "encode", "tls", "http2"];
-    let likeness = |word: &&str| strsim::jaro_winkler(key, word);
-    match KEYS.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|word| likeness(word) >= SIMILAR) {
-        Some(meant) => format!("unknown key `{key}`: did you mean `{meant}`?"),
-        None => format!("unknown key `{key}`: a script has {}", KEYS.map(|key| format!("`{key}`")).join(", ")),
+    fn items<T>(&mut self, section: &str, values: Vec<Value>, read: fn(&mut Self, &str, Value) -> Option<T>) -> Vec<T> {
+        values.into_iter().enumerate().filter_map(|(index, value)| read(self, &format!("{section}[{index}]"), value)).collect()
     }
-}
 
-fn standing_of(written: &Value) -> Result<Standing, String> {
-    // One key after the other, so that the fault says which.
-    let mut standing = Standing::default();
-    for (key, value) in written.as_object().into_iter().flatten() {
-        let one: Standing = typed(key, serde_json::json!({ key: value }))?;
-        match key.as_str() {
+    fn standing(&mut self, name: &str, value: Value, standing: &mut Standing) {
+        let Some(one) = self.part::<Standing>(name, Map::from_iter([(name.to_owned(), value)])) else { return };
+        match name {
             "rate_limit" => standing.rate_limit = one.rate_limit,
             "context" => standing.context = one.context,
             "encode" => standing.encode = one.encode,
             "tls" => standing.tls = one.tls,
             _ => standing.http2 = one.http2,
         }
+        if one.rate_limit.is_some_and(|limit| limit.requests.is_none() && limit.tokens.is_none()) {
+            self.fault(name, "says neither `requests` nor `tokens`");
+        }
     }
-    match standing.rate_limit {
-        Some(limit) if limit.requests.is_none() && limit.tokens.is_none() => Err("rate_limit: says neither `requests` nor `tokens`".to_owned()),
-        _ => Ok(standing),
+
+    fn step(&mut self, path: &str, value: Value) -> Option<Step> {
+        if value.get("when").is_some() {
+            self.fault(&format!("{path}.when"), "belongs to `rules`; steps are consumed in order");
+            return None;
+        }
+        let step: Step = self.whole(path, value)?;
+        match sound(&step) {
+            Ok(()) => Some(step),
+            Err(fault) => {
+                self.fault(path, &fault);
+                None
+            }
+        }
+    }
+
+    fn rule(&mut self, path: &str, mut value: Value) -> Option<Rule> {
+        let when = value.as_object_mut().and_then(|map| map.remove("when"));
+        let when = match when {
+            Some(when) => self.whole(&format!("{path}.when"), when),
+            None => Some(When::default()),
+        };
+        let step = self.step(path, value)?;
+        if step.at_connect() {
+            self.fault(path, "a fault at connect strikes before there is a request to match: make it a step");
+            return None;
+        }
+        Some(Rule { when: when?, step })
+    }
+
+    /// A map, key by key first, so that each that is wrong is told with its line.
+    fn whole<T: DeserializeOwned>(&mut self, path: &str, value: Value) -> Option<T> {
+        let Value::Object(map) = value else {
+            self.fault(path, "is not a map");
+            return None;
+        };
+        let before = self.faults.len();
+        for (key, value) in &map {
+            self.part::<T>(&format!("{path}.{key}"), Map::from_iter([(key.clone(), value.clone())]));
+        }
+        if self.faults.len() > before { None } else { self.part(path, map) }
+    }
+
+    fn part<T: DeserializeOwned>(&mut self, path: &str, map: Map<String, Value>) -> Option<T> {
+        serde_json::from_value(Value::Object(map)).map_err(|error| self.fault(path, &suggestion(&error.to_string()))).ok()
     }
 }
 
-fn step(item: Item) -> Result<Step, String> {
-    let Item { place, value } = item;
-    if value.get("when").is_some() {
-        return Err(format!("{place}: `when` belongs to `rules`; steps are consumed in order"));
+fn unknown_section(key: &str) -> String {
+    let all = ["steps", "rules"].into_iter().chain(STANDING);
+    let likeness = |word: &&str| strsim::jaro_winkler(key, word);
+    match all.clone().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|word| likeness(word) >= SIMILAR) {
+        Some(meant) => format!("unknown key: did you mean `{meant}`?"),
+        None => format!("unknown key: a script has {}", all.map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")),
     }
-    let step: Step = typed(&place, value)?;
-    sound(&step).map_err(|fault| format!("{place}: {fault}"))?;
-    Ok(step)
-}
-
-fn rule(item: Item) -> Result<Rule, String> {
-    let Item { place, mut value } = item;
-    let when = value.as_object_mut().and_then(|map| map.remove("when"));
-    let when: When = when.map_or(Ok(When::default()), |when| typed(&format!("{place}, when"), when))?;
-    let step: Step = typed(&place, value)?;
-    sound(&step).map_err(|fault| format!("{place}: {fault}"))?;
-    if step.at_connect() {
-        return Err(format!("{place}: a fault at connect strikes before there is a request to match: make it a step"));
-    }
-    Ok(Rule { when, step })
-}
-
-fn typed<T: DeserializeOwned>(place: &str, value: Value) -> Result<T, String> {
-    if !value.is_object() {
-        return Err(format!("{place}: is not a map"));
-    }
-    serde_json::from_value(value).map_err(|error| format!("{place}: {}", suggestion(&error.to_string())))
 }
 
 /// Serde's words about an unknown key or word, with the one that was likely meant in front of all that there are.
@@ -190,41 +185,4 @@ fn sound(step: &Step) -> Result<(), String> {
         _ => return Ok(()),
     };
     Err(fault)
-}
-
-/// A YAML tree as JSON's, so that one reader serves both.
-fn tree(node: &MarkedYaml<'_>) -> Result<Value, String> {
-    let place = || format!("line {}", node.span.start.line());
-    match &node.data {
-        YamlData::Value(scalar) => Ok(match scalar {
-            Scalar::Null => Value::Null,
-            Scalar::Boolean(value) => Value::Bool(*value),
-            Scalar::Integer(value) => Value::Number(Number::from(*value)),
-            Scalar::FloatingPoint(value) => {
-                Value::Number(Number::from_f64(value.into_inner()).ok_or_else(|| format!("{}: {value} is no number", place()))?)
-            }
-            Scalar::String(text) => Value::String(text.to_string()),
-        }),
-        YamlData::Sequence(nodes) => nodes.iter().map(tree).collect::<Result<Vec<_>, _>>().map(Value::Array),
-        YamlData::Mapping(pairs) => {
-            let mut map = Map::new();
-            for (key, value) in pairs {
-                let YamlData::Value(key) = &key.data else { return Err(format!("{}: a key must be a word", place())) };
-                map.insert(word(key), tree(value)?);
-            }
-            Ok(Value::Object(map))
-        }
-        YamlData::Tagged(_, node) => tree(node),
-        YamlData::Representation(..) | YamlData::Alias(_) | YamlData::BadValue => Err(format!("{}: cannot be read as a value", place())),
-    }
-}
-
-fn word(key: &Scalar<'_>) -> String {
-    match key {
-        Scalar::Null => "null".to_owned(),
-        Scalar::Boolean(value) => value.to_string(),
-        Scalar::Integer(value) => value.to_string(),
-        Scalar::FloatingPoint(value) => value.to_string(),
-        Scalar::String(text) => text.to_string(),
-    }
 }

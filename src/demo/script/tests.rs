@@ -64,15 +64,17 @@ fn all_faults_of_a_script_are_told_at_once_with_their_lines() {
         "steps:\n  - sttus: 500\n  - stall: {at: hed}\n  - status: 500\n  - times: 0\nruls: []\nrules:\n  - when: {modle: x}\n    status: 500\n",
     );
     for part in [
-        "steps[0] (line 2): unknown `sttus`: did you mean `status`?",
-        "steps[1] (line 3): unknown `hed`: did you mean `head`?",
-        "steps[3] (line 5): `times` is a number from 1 on",
-        "unknown key `ruls`: did you mean `rules`?",
-        "rules[0] (line 8), when: unknown `modle`: did you mean `model`?",
+        "steps[0].sttus (line 2): unknown `sttus`: did you mean `status`?",
+        "steps[1].stall (line 3): unknown `hed`: did you mean `head`?",
+        "steps[3].times (line 5): `times` is a number from 1 on",
+        "ruls (line 6): unknown key: did you mean `rules`?",
+        "rules[0].when.modle (line 8): unknown `modle`: did you mean `model`?",
     ] {
         assert!(told.contains(part), "{part}\nnot in\n{told}");
     }
     assert!(!told.contains("steps[2]"), "{told}");
+    let both = faults("- status: high\n  txt: Hello.\n  text: Hello.");
+    assert!(both.contains("steps[0].status (line 1): ") && both.contains("steps[0].txt (line 2): unknown `txt`: did you mean `text`?"), "{both}");
 }
 
 #[test]
@@ -163,7 +165,7 @@ fn what_holds_for_all_requests_stands_beside_the_steps_and_yields_to_them() {
     let contexts: Vec<_> = (0..3).map(|_| playing.step(&arrival("/v1", "m", ""))).map(|step| (step.context, step.encode)).collect();
     assert_eq!(contexts, [5, 100, 100].map(|context| (Some(context), Some(Encode::Gzip))));
     for (script, part) in [
-        ("rate_limit: {requsts: 1}", "rate_limit: unknown `requsts`: did you mean `requests`?"),
+        ("rate_limit: {requsts: 1}", "rate_limit (line 1): unknown `requsts`: did you mean `requests`?"),
         ("rate_limit: {per: 1m}", "neither `requests` nor `tokens`"),
         ("rate_limit: {requests: 1, per: 0s}", "above 0s"),
         ("ratelimit: {requests: 1}", "did you mean `rate_limit`?"),

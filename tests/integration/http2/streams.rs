@@ -38,7 +38,10 @@ async fn a_request_reaches_the_upstream_as_it_was_sent_and_without_what_belongs_
     let heard = upstream.only();
     assert_eq!((heard.line.as_str(), &heard.body[..]), ("PUT /v1/files?a=b%20c&d HTTP/1.1", &b"some bytes"[..]));
     let ones: Vec<_> = heard.headers.iter().filter(|(name, _)| name == "x-one").map(|(_, value)| value.as_str()).collect();
-    assert_eq!((ones, heard.header("te"), heard.header("host")), (vec!["1", "2"], None, Some(upstream.url().trim_start_matches("http://"))));
+    assert_eq!(
+        (ones, heard.header("te"), heard.header("host")),
+        (vec!["1", "2"], Some("trailers"), Some(upstream.url().trim_start_matches("http://")))
+    );
     assert!(!heard.headers.iter().any(|(name, _)| name.starts_with(':')));
     proxy.settle_as("ok").await;
 }
