@@ -67,7 +67,10 @@ fn over_grpc_an_endpoint_is_scheme_host_and_port() {
     assert_eq!(endpoint("c:4000", &[insecure]), "http://c:4000");
     assert_eq!(endpoint("c:4000", &[insecure, ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "false")]), "https://c:4000");
     assert_eq!(endpoint("https://c:4000", &[insecure]), "https://c:4000", "a scheme that is written counts");
-    assert!(outcome("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", "c:4318")]).is_err(), "over HTTP a scheme is wanted");
+    for text in ["c:4318", "unix:///run/collector.sock", "unix://c"] {
+        let expected = "OTEL_EXPORTER_OTLP_ENDPOINT: wants a URL that begins with `http://` or `https://`".to_owned();
+        assert_eq!(outcome("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", text)]).err(), Some(expected), "over HTTP a scheme is wanted: {text}");
+    }
 }
 
 #[test]

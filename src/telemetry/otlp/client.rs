@@ -29,6 +29,8 @@ use crate::config::{self, Compression, Protocol};
 
 /// A receiver's answer beyond this is not read.
 const RESPONSE_MAX: usize = 64 << 10;
+/// What a receiver may send over HTTP/2 before we have read it, in bytes.
+const WINDOW: u32 = 64 << 10;
 /// The head of an answer over HTTP/2 beyond this is not read.
 const HEAD_MAX: u32 = 16 << 10;
 /// Repetitions of one export.
@@ -226,7 +228,9 @@ pub(super) fn other_protocol(protocol: Protocol) -> &'static str {
 /// One connection is all that exports in a row can use.
 fn pool(connector: &Connector, protocol: Protocol) -> Pool {
     let mut builder = legacy::Client::builder(TokioExecutor::new());
-    builder.pool_max_idle_per_host(1).http2_only(protocol == Protocol::Grpc).http2_max_header_list_size(HEAD_MAX).timer(TokioTimer::new());
+    builder.pool_max_idle_per_host(1).http2_only(protocol == Protocol::Grpc).timer(TokioTimer::new());
+    // What is not read is not to be held either.
+    builder.http2_max_header_list_size(HEAD_MAX).http2_initial_stream_window_size(WINDOW).http2_initial_connection_window_size(WINDOW);
     builder.build(connector.clone())
 }
 
