@@ -146,9 +146,9 @@ mod tests {
         for new in encoders {
             let mut encoder = new();
             let name = encoder.name();
-            let mut encoded: Vec<u8> = pieces.iter().flat_map(|piece| encoder.flushed(piece)).collect();
-            encoded.extend(encoder.end(b"the end"));
-            assert!(decoded(name, &encoded) == [pieces.concat(), b"the end".to_vec()].concat(), "{name}");
+            let mut stream: Vec<u8> = pieces.iter().flat_map(|piece| encoder.flushed(piece)).collect();
+            stream.extend(encoder.end(b"the end"));
+            assert!(decoded(name, &stream) == [pieces.concat(), b"the end".to_vec()].concat(), "{name}");
             assert_eq!(decoded(name, &new().end(b"")), b"", "{name}");
         }
     }
