@@ -57,7 +57,7 @@
 //!
 //! | key | means |
 //! |---|---|
-//! | `encode: gzip`, `accepted` | gzip, always or if the request accepts it; a stream is flushed after every event |
+//! | `encode: gzip`, `br`, `zstd`, `accepted` | encoded so whatever the request says, or with gzip if it accepts that; a stream is flushed after every event |
 //! | `slow: {first_token: 2s, tokens_per_second: 5, byte_by_byte: 1ms}` | another pace; every byte of the reply in a write of its own |
 //! | `chunked: true`, `false`, `close` | in chunks; with a `content-length`; as HTTP/1.0 would, up to the end of the connection |
 //! | `close_after: true` | the connection is closed after the answer, which did not say so: a pooled connection goes stale |
@@ -220,6 +220,10 @@ pub struct RateLimit {
 pub enum Encode {
     /// With gzip, whatever the request says.
     Gzip,
+    /// With brotli, likewise.
+    Br,
+    /// With zstd, likewise.
+    Zstd,
     /// With gzip if the request accepts it.
     Accepted,
 }

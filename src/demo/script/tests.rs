@@ -169,7 +169,7 @@ fn what_holds_for_all_requests_stands_beside_the_steps_and_yields_to_them() {
         ("rate_limit: {per: 1m}", "neither `requests` nor `tokens`"),
         ("rate_limit: {requests: 1, per: 0s}", "above 0s"),
         ("ratelimit: {requests: 1}", "did you mean `rate_limit`?"),
-        ("encode: brotli", "unknown variant `brotli`"),
+        ("encode: lzma", "unknown variant `lzma`"),
     ] {
         let told = faults(script);
         assert!(told.contains(part), "{script}: {told}");

@@ -1,5 +1,6 @@
 //! Embeddings in each dialect: unit vectors that are a function of seed and text, so that the same text always lies in the same place.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use fastrand::Rng;
 use serde_json::{Value, json};
 
@@ -30,7 +31,7 @@ pub(in crate::demo::model) fn openai(request: &Request<'_>) -> Answer {
         .enumerate()
         .map(|(index, text)| {
             let vector = vector(request, text, dimensions);
-            let vector = if asked["encoding_format"] == "base64" { json!(base64(&vector)) } else { json!(vector) };
+            let vector = if asked["encoding_format"] == "base64" { json!(BASE64_STANDARD.encode(bytes(&vector))) } else { json!(vector) };
             json!({"object": "embedding", "index": index, "embedding": vector})
         })
         .collect();
@@ -97,30 +98,7 @@ fn vector(request: &Request<'_>, text: &str, dimensions: u64) -> Vec<f32> {
     drawn.iter().map(|value| value / length).collect()
 }
 
-/// The vector's bytes, little-endian, in base64 (RFC 4648 section 4).
-fn base64(vector: &[f32]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(three.get(index).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            let letter = LETTERS[usize::from((bits >> (18 - 6 * place)).to_le_bytes()[0] & 63)];
-            text.push(if place <= three.len() { char::from(letter) } else { '=' });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::base64;
-
-    #[test]
-    fn base64_is_padded_to_whole_groups() {
-        assert_eq!(base64(&[1.0]), "AACAPw==");
-        assert_eq!(base64(&[1.0, 2.0]), "AACAPwAAAEA=");
-        assert_eq!(base64(&[1.0, 2.0, -0.5]), "AACAPwAAAEAAAAC/");
-    }
+/// The vector's bytes, little-endian.
+fn bytes(vector: &[f32]) -> Vec<u8> {
+    vector.iter().flat_map(|value| value.to_le_bytes()).collect()
 }

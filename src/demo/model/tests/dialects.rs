@@ -1,3 +1,4 @@
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 use super::{Got, answer_to, model, question};
@@ -141,7 +142,9 @@ async fn an_embedding_is_a_unit_vector_of_the_text_in_either_encoding() {
     let length: f64 = data[0]["embedding"].as_array().unwrap().iter().map(|value| value.as_f64().unwrap().powi(2)).sum();
     assert!((length - 1.0).abs() < 1e-3, "{length}");
     let (text, _) = answer_to("", "/v1/embeddings", &asking("base64")).await;
-    assert_eq!(text.json()["data"][0]["embedding"].as_str().unwrap().len(), 24);
+    let bytes = BASE64_STANDARD.decode(text.json()["data"][0]["embedding"].as_str().unwrap()).unwrap();
+    let first = f32::from_le_bytes(bytes[..4].try_into().unwrap());
+    assert_eq!((bytes.len(), Some(f64::from(first))), (16, data[0]["embedding"][0].as_f64()));
     let (ollama, _) = answer_to("", "/api/embed", &json!({"model": "m", "input": "one"})).await;
     assert_eq!(ollama.json()["embeddings"][0].as_array().unwrap().len(), 768);
 }
