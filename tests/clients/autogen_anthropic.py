@@ -65,7 +65,7 @@ async def a_stall_is_told_before_its_own_limit(direct, through):
     """Its user reads which clock it was; directly, nothing but that time is up."""
     for side in (direct, through):
         side.model.script({"stall": {"at": "first_token"}, "times": -1})
-        team = RoundRobinGroupChat([AssistantAgent("planner", model_client=anthropic_client(side, timeout=2), model_client_stream=True)], max_turns=1)
+        team = RoundRobinGroupChat([AssistantAgent("planner", model_client=anthropic_client(side, timeout=2 if side is through else 0.5), model_client_stream=True)], max_turns=1)
         raised = await tried(lambda team=team: run(team))
         expect(raised["raised"] == "builtins.RuntimeError", f"{side.name}: a team raises a RuntimeError", raised)
         expect(("timeout_agent" in raised["text"] and "agent's own timeout" in raised["text"]) == (side is through), f"{side.name}: the clock is named through Pillion", raised)
