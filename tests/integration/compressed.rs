@@ -186,8 +186,9 @@ async fn a_bomb_passes_and_is_read_for_a_few_megabytes_at_most() {
         let grown = resident_peak().saturating_sub(before);
         assert!(grown < 48 << 20, "{encoding}: {grown} bytes");
         let metrics = proxy.settle_as("ok").await;
-        let skipped = metrics.count("pillion_observation_skipped_total", &[("reason", "ratio")]);
-        assert_eq!(skipped, 4, "{encoding}: {:#?}", metrics.show("pillion_observation"));
+        let skipped = |reason| metrics.count("pillion_observation_skipped_total", &[("reason", reason)]);
+        // Whichever bound is met first: that depends on how much comes at one time.
+        assert_eq!(skipped("ratio") + skipped("size"), 4, "{encoding}: {:#?}", metrics.show("pillion_observation"));
     }
 }
 
