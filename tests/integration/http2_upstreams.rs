@@ -15,7 +15,9 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::support::{Ask, Authority, Call, Proxy, Reply, agent, all, answer_http2, body_of, chat, is_http2, peer, proxy, serve_http2, within};
+use crate::support::{
+    Ask, Authority, Call, Proxy, Reply, agent, all, answer_http2, body_of, chat, is_http2, peer, proxy, serve_http2, sha256, within,
+};
 
 /// A chat call to the upstream of these tests.
 fn up(stream: bool) -> Call {
@@ -407,4 +409,25 @@ async fn what_agrees_to_one_protocol_and_speaks_the_other_is_named() {
     assert!(reply.text().contains("does not speak HTTP/2") && reply.text().contains("http2: off"), "{}", reply.text());
     let reply = agreed_and_said("http/1.1", &[0, 0, 0, 4, 0, 0, 0, 0, 0]).await;
     assert_eq!(reply.status, 502, "{}", reply.text());
+}
+
+#[tokio::test]
+async fn bodies_far_beyond_every_window_pass_both_ways_byte_for_byte() {
+    let upstream = peer(|stream, _| {
+        serve_http2(stream, |(request, mut respond)| async move {
+            let body = body_of(request).await;
+            let mut reply = respond.send_response(Response::new(()), false).unwrap();
+            reply.send_data(Bytes::from(body), true).unwrap();
+        })
+    })
+    .await;
+    let proxy = proxy().config(upstream.config("http", ", http2: prior")).run();
+    let bodies =
+        [1 << 20, 5 << 20].map(|size: u32| (0..size).map(|at| u8::try_from(at.wrapping_mul(2_654_435_761) >> 24).unwrap()).collect::<Vec<_>>());
+    let calls = bodies.clone().map(|body| plain().body(body));
+    let replies = all(calls.iter().map(|call| proxy.ask(call))).await;
+    for (reply, body) in replies.iter().zip(&bodies) {
+        assert_eq!((reply.status, sha256(&reply.body)), (200, sha256(body)));
+    }
+    proxy.settle_as("ok").await;
 }
