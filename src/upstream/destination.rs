@@ -36,7 +36,7 @@ use crate::{
 /// Idle connections kept for each upstream.
 const IDLE_MAX: usize = 256;
 /// Largest head of a reply; also the largest piece of a body that is read at once, of which two to three wait for an agent that does not read.
-const HEAD_MAX: usize = 32 << 10;
+const HEAD_MAX: usize = 24 << 10;
 
 /// All upstreams that requests can reach.
 #[derive(Debug, Default)]

@@ -107,7 +107,6 @@ async fn readers_that_stall_cost_little_and_slow_nobody_down() {
         }
         until_in_flight(&binary, READERS.into()).await;
         let each = (resting(&binary).await - before) / u64::from(READERS);
-        eprintln!("multiplexed: {multiplexed}: {each} bytes each");
         let crowded = median(&ask).await;
         assert!(each <= STALLED_MAX, "{each} bytes each (multiplexed: {multiplexed})");
         // Half as much again is the promise; a machine that runs other tests meanwhile needs room.
