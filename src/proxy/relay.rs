@@ -191,9 +191,11 @@ impl Relay {
         Poll::Ready(None)
     }
 
-    /// Whether these are the last bytes of a stated length, and the stream is not complete: given, they would make it look so.
+    /// Whether these are the last bytes of a stated length, and the stream is not complete: given, they would make it look so. Over HTTP/2 the
+    /// length is reached before the end is seen, which may be a frame of its own.
     fn ends_early(&mut self) -> bool {
-        self.answer.body.is_end_stream() && !self.is_complete()
+        let body = &self.answer.body;
+        (body.is_end_stream() || body.size_hint().exact() == Some(0)) && !self.is_complete()
     }
 
     /// Whether the agent was told a length. An event of ours would be counted against it, and might make up for what is missing.
