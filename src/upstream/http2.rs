@@ -45,8 +45,11 @@ pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 const STREAMS_MAX: usize = 100;
 /// What is buffered of one stream for a reader that is slow, each way. A model's stream needs a thousandth of it.
 const STREAM_WINDOW: u32 = 64 << 10;
-/// All streams may be stalled without holding up another.
-const CONNECTION_WINDOW: u32 = 100 * STREAM_WINDOW;
+/// All streams may be stalled without holding up another, at events of as few bytes as a model sends. More than all their windows together, for h2 ends
+/// a connection, with all that is on it, when what its unread frames are short of 256 bytes comes to half of this.
+const CONNECTION_WINDOW: u32 = 2 * 100 * (STREAM_WINDOW / SMALL_FRAME) * (256 - SMALL_FRAME);
+/// A DATA frame of a few letters in their event.
+const SMALL_FRAME: u32 = 64;
 /// Largest head of a reply.
 const HEAD_MAX: u32 = 64 << 10;
 

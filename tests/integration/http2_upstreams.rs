@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::support::{
-    Ask, Authority, Call, Proxy, Reply, agent, all, answer_http2, body_of, chat, is_http2, peer, proxy, serve_http2, sha256, within,
+    Ask, Authority, Call, Proxy, Reply, agent, all, answer_http2, body_of, chat, is_http2, peer, proxy, serve_http2, sha256, streams, within,
 };
 
 /// A chat call to the upstream of these tests.
@@ -429,5 +429,55 @@ async fn bodies_far_beyond_every_window_pass_both_ways_byte_for_byte() {
     for (reply, body) in replies.iter().zip(&bodies) {
         assert_eq!((reply.status, sha256(&reply.body)), (200, sha256(body)));
     }
+    proxy.settle_as("ok").await;
+}
+
+#[tokio::test]
+async fn a_length_that_is_reached_before_the_end_is_seen_makes_no_stream_whole() {
+    const BEGUN: &[u8] = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hel\"},\"finish_reason\":null}]}\n\n";
+    let upstream = peer(|stream, _| {
+        serve_http2(stream, |(request, mut respond)| async move {
+            body_of(request).await;
+            let head = Response::builder().header("content-type", "text/event-stream").header("content-length", BEGUN.len());
+            let mut body = respond.send_response(head.body(()).unwrap(), false).unwrap();
+            body.send_data(Bytes::from_static(BEGUN), false).unwrap();
+            body.send_data(Bytes::new(), true).unwrap();
+        })
+    })
+    .await;
+    let proxy = proxy().config(upstream.config("http", ", http2: prior")).run();
+    let reply = proxy.ask(&up(true)).await;
+    assert!(!reply.looks_complete(), "{reply:?}");
+    proxy.settle_as("cut").await;
+}
+
+#[tokio::test]
+async fn readers_that_stall_while_small_frames_come_do_not_end_the_connection_of_all() {
+    // h2 ends a connection that has too many small frames unread: these are more than a stream's windows hold, in events of 40 bytes.
+    const FRAMES: usize = 5_000;
+    let upstream = peer(|stream, _| {
+        serve_http2(stream, |(request, mut respond)| async move {
+            body_of(request).await;
+            let mut body = respond.send_response(Response::new(()), false).unwrap();
+            (0..FRAMES).for_each(|_| body.send_data(Bytes::from_static(&[b'x'; 40]), false).unwrap());
+            body.send_data(Bytes::new(), true).unwrap();
+        })
+    })
+    .await;
+    let proxy = proxy().config(upstream.config("http", ", http2: prior")).run();
+    let agents = streams(&proxy).await;
+    let mut stalled = Vec::new();
+    for _ in 0..16 {
+        let mut asked = agents.send(&plain()).await;
+        stalled.push((asked.head().await, asked));
+    }
+    // Streams take turns: when this one has ended, each of the others has been sent what its windows hold.
+    let reply = proxy.ask(&plain()).await;
+    assert_eq!((reply.body.len(), reply.looks_complete()), (40 * FRAMES, true), "who reads is not cut by those who do not");
+    for (mut reply, mut asked) in stalled {
+        asked.rest(&mut reply).await;
+        assert_eq!((reply.body.len(), reply.looks_complete()), (40 * FRAMES, true));
+    }
+    assert_eq!(upstream.accepted(), 1);
     proxy.settle_as("ok").await;
 }

@@ -96,6 +96,7 @@ impl Wires {
         all((0..AGENTS).map(|nth| run.agent(shared.get(nth % 2)))).await;
         drop(shared);
         let sum = run.sum.into_inner().unwrap();
+        eprintln!("DEBUG {self} {sum} {:?}", &sum.failures);
         proxy.settle().await;
         sum
     }
