@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::support::{
-    Ask, Authority, Call, Proxy, Reply, agent, all, answer_http2, body_of, chat, is_http2, peer, proxy, serve_http2, sha256, streams, within,
+    Ask, Authority, Call, Metrics, Proxy, Reply, agent, all, answer_http2, body_of, chat, is_http2, peer, proxy, serve_http2, sha256, streams, within,
 };
 
 /// A chat call to the upstream of these tests.
@@ -344,6 +344,8 @@ async fn a_connection_that_ends_between_two_requests_costs_nothing() {
         assert_eq!(proxy.ask(&call_get()).await.status, 200, "request {nth}");
     }
     proxy.settle_as("ok").await;
+    let none = |metrics: &Metrics| metrics.count("pillion_connections", &[("side", "upstream")]) == 0;
+    proxy.metrics_until("no connection to be counted that has ended", none).await;
 }
 
 #[tokio::test]
@@ -435,20 +437,50 @@ async fn bodies_far_beyond_every_window_pass_both_ways_byte_for_byte() {
 #[tokio::test]
 async fn a_length_that_is_reached_before_the_end_is_seen_makes_no_stream_whole() {
     const BEGUN: &[u8] = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hel\"},\"finish_reason\":null}]}\n\n";
-    let upstream = peer(|stream, _| {
-        serve_http2(stream, |(request, mut respond)| async move {
-            body_of(request).await;
-            let head = Response::builder().header("content-type", "text/event-stream").header("content-length", BEGUN.len());
-            let mut body = respond.send_response(head.body(()).unwrap(), false).unwrap();
-            body.send_data(Bytes::from_static(BEGUN), false).unwrap();
-            body.send_data(Bytes::new(), true).unwrap();
+    // The shorter one is held to its end: its only event has none of its own.
+    for begun in [BEGUN, &BEGUN[..BEGUN.len() - 1]] {
+        let upstream = peer(move |stream, _| {
+            serve_http2(stream, move |(request, mut respond)| async move {
+                body_of(request).await;
+                let head = Response::builder().header("content-type", "text/event-stream").header("content-length", begun.len());
+                let mut body = respond.send_response(head.body(()).unwrap(), false).unwrap();
+                body.send_data(Bytes::from_static(begun), false).unwrap();
+                body.send_data(Bytes::new(), true).unwrap();
+            })
+        })
+        .await;
+        let proxy = proxy().config(upstream.config("http", ", http2: prior")).run();
+        let reply = proxy.ask(&up(true)).await;
+        assert!(!reply.looks_complete(), "{reply:?}");
+        proxy.settle_as("cut").await;
+    }
+}
+
+#[tokio::test]
+async fn a_whole_reply_whose_end_is_a_frame_of_its_own_is_not_taken_for_cancelled() {
+    let go = Arc::new(Notify::new());
+    let end = Arc::clone(&go);
+    let upstream = peer(move |stream, _| {
+        let end = Arc::clone(&end);
+        serve_http2(stream, move |(request, mut respond)| {
+            let end = Arc::clone(&end);
+            async move {
+                body_of(request).await;
+                let head = Response::builder().header("content-length", 5);
+                let mut body = respond.send_response(head.body(()).unwrap(), false).unwrap();
+                body.send_data(Bytes::from_static(b"whole"), false).unwrap();
+                end.notified().await;
+                // Nobody may wait for it any more.
+                let _ = body.send_data(Bytes::new(), true);
+            }
         })
     })
     .await;
     let proxy = proxy().config(upstream.config("http", ", http2: prior")).run();
-    let reply = proxy.ask(&up(true)).await;
-    assert!(!reply.looks_complete(), "{reply:?}");
-    proxy.settle_as("cut").await;
+    let reply = proxy.ask(&plain()).await;
+    assert_eq!((reply.text().as_str(), reply.looks_complete()), ("whole", true));
+    proxy.settle_as("ok").await;
+    go.notify_one();
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ pub(super) fn whole(exchange: &Exchange, heard: &[Heard], seen: &Seen, spelled: 
         hold!(values(&seen.headers, name).is_empty(), "{name} went on: {:?}", seen.headers);
     }
     hold!(values(&seen.headers, "via").len() == 1 && values(&seen.headers, "x-pillion-exchange").len() == 1, "marks: {:?}", seen.headers);
-    hold!(values(&seen.headers, "x-pillion-attempts") == ["1"], "attempts: {:?}", seen.headers);
+    hold!(values(&seen.headers, "x-pillion-attempts").len() == 1, "attempts: {:?}", seen.headers);
     Ok(())
 }
 
