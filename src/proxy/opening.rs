@@ -136,7 +136,10 @@ impl Answer {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => {
                     let progress = self.reading.as_mut().map(|reading| reading.feed(&data)).unwrap_or_default();
-                    self.held.push_back(data);
+                    // An empty one may be the end over HTTP/2: what is held last is to be the last bytes.
+                    if !data.is_empty() {
+                        self.held.push_back(data);
+                    }
                     return progress;
                 }
                 Err(frame) => self.trailers = frame.into_trailers().ok().map(Box::new),

@@ -191,9 +191,16 @@ impl Relay {
         Poll::Ready(None)
     }
 
-    /// Whether these are the last bytes of a stated length, and the stream is not complete: given, they would make it look so.
+    /// Whether these are the last bytes of a stated length, and the stream is not complete: given, they would make it look so. Over HTTP/2 the
+    /// length is reached before the end is seen, which may be a frame of its own.
     fn ends_early(&mut self) -> bool {
-        self.answer.body.is_end_stream() && !self.is_complete()
+        self.has_all() && !self.is_complete()
+    }
+
+    /// Whether all of the body has been read.
+    fn has_all(&self) -> bool {
+        let body = &self.answer.body;
+        body.is_end_stream() || body.size_hint().exact() == Some(0)
     }
 
     /// Whether the agent was told a length. An event of ours would be counted against it, and might make up for what is missing.
@@ -365,7 +372,8 @@ impl Drop for Relay {
         if self.exchange.is_none() {
             return;
         }
-        let ended = self.answer.ended == Some(End::Clean) || self.answer.body.is_end_stream();
+        // hyper asks for no more than the stated length.
+        let ended = self.answer.ended == Some(End::Clean) || self.has_all();
         let whole = self.answer.held.is_empty() && ended;
         // A hang-up after the last event is no cancellation: SDKs close as soon as they have read it.
         let finished = self.answer.held.is_empty() && self.answer.reading.as_ref().is_some_and(|reading| reading.progress().finished);

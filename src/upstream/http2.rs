@@ -12,6 +12,7 @@
 //! ```
 
 use std::{
+    convert::Infallible,
     future::{Future as _, poll_fn},
     pin::Pin,
     sync::{
@@ -24,8 +25,8 @@ use std::{
 use hyper::client::conn::http2::{Builder, Connection as Driver, SendRequest};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    sync::Semaphore,
-    time::{Instant, sleep_until},
+    sync::{Semaphore, oneshot},
+    time::{Instant, timeout_at},
 };
 
 use super::{
@@ -45,8 +46,11 @@ pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 const STREAMS_MAX: usize = 100;
 /// What is buffered of one stream for a reader that is slow, each way. A model's stream needs a thousandth of it.
 const STREAM_WINDOW: u32 = 64 << 10;
-/// All streams may be stalled without holding up another.
-const CONNECTION_WINDOW: u32 = 100 * STREAM_WINDOW;
+/// All streams may be stalled without holding up another, at events of as few bytes as a model sends. More than all their windows together, for h2 ends
+/// a connection, with all that is on it, when what its unread frames are short of 256 bytes comes to half of this.
+const CONNECTION_WINDOW: u32 = 2 * 100 * (STREAM_WINDOW / SMALL_FRAME) * (256 - SMALL_FRAME);
+/// A DATA frame of a few letters in their event.
+const SMALL_FRAME: u32 = 64;
 /// Largest head of a reply.
 const HEAD_MAX: u32 = 64 << 10;
 
@@ -217,7 +221,8 @@ impl Shared {
         let ended = |_| ConnectError::Ended { host: host() };
         let (sender, driver) = builder.handshake(TokioIo::new(socket)).await.map_err(ended)?;
         let limit = Arc::new(AtomicUsize::new(0));
-        self.tracker.spawn(drive(driver, Arc::clone(&limit)));
+        let (driving, ended) = oneshot::channel();
+        self.tracker.spawn(drive(driver, Arc::clone(&limit), driving));
         let why = if agreed {
             "it agreed to (ALPN); set http2: off for this upstream"
         } else {
@@ -230,7 +235,7 @@ impl Shared {
             Ok(_) => return Err(ConnectError::NotHttp2 { host: host(), why }),
             Err(_) => return Err(ConnectError::Ended { host: host() }),
         }
-        let keeper = keep(Arc::downgrade(&self.connections), Arc::clone(&line));
+        let keeper = keep(Arc::downgrade(&self.connections), Arc::clone(&line), ended);
         Ok((Connection { sender, line, limit }, keeper))
     }
 
@@ -258,8 +263,8 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-/// Sends what exchanges ask for, and notes how many streams the peer takes by now.
-async fn drive(mut driver: Driver<TokioIo<Socket>, Outgoing, Tracker>, limit: Arc<AtomicUsize>) {
+/// Sends what exchanges ask for, and notes how many streams the peer takes by now. `_driving` ends with the connection.
+async fn drive(mut driver: Driver<TokioIo<Socket>, Outgoing, Tracker>, limit: Arc<AtomicUsize>, _driving: oneshot::Sender<Infallible>) {
     let mut polled_before = false;
     let ended = poll_fn(|cx| {
         let polled = Pin::new(&mut driver).poll(cx);
@@ -274,8 +279,8 @@ async fn drive(mut driver: Driver<TokioIo<Socket>, Outgoing, Tracker>, limit: Ar
     let _ = ended.await;
 }
 
-/// Takes the connection out of use when it is old or has been idle for long. hyper closes it when the last exchange on it has ended.
-async fn keep(connections: Weak<Mutex<Vec<Connection>>>, line: Arc<Line>) {
+/// Takes the connection out of use when it has ended, is old or has been idle for long. hyper closes it when the last exchange on it has ended.
+async fn keep(connections: Weak<Mutex<Vec<Connection>>>, line: Arc<Line>, mut ended: oneshot::Receiver<Infallible>) {
     let old = line.made + AGE_MAX;
     loop {
         let now = Instant::now();
@@ -283,7 +288,9 @@ async fn keep(connections: Weak<Mutex<Vec<Connection>>>, line: Arc<Line>) {
         if now >= old || now >= idle_out || line.is_retired() {
             break;
         }
-        sleep_until(old.min(idle_out)).await;
+        if timeout_at(old.min(idle_out), &mut ended).await.is_ok() {
+            break;
+        }
     }
     line.retire();
     if let Some(connections) = connections.upgrade() {

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::support::{
-    Ask, Authority, Call, Proxy, Reply, agent, all, answer_http2, body_of, chat, is_http2, peer, proxy, serve_http2, sha256, within,
+    Ask, Authority, Call, Metrics, Proxy, Reply, agent, all, answer_http2, body_of, chat, is_http2, peer, proxy, serve_http2, sha256, streams, within,
 };
 
 /// A chat call to the upstream of these tests.
@@ -344,6 +344,8 @@ async fn a_connection_that_ends_between_two_requests_costs_nothing() {
         assert_eq!(proxy.ask(&call_get()).await.status, 200, "request {nth}");
     }
     proxy.settle_as("ok").await;
+    let none = |metrics: &Metrics| metrics.count("pillion_connections", &[("side", "upstream")]) == 0;
+    proxy.metrics_until("no connection to be counted that has ended", none).await;
 }
 
 #[tokio::test]
@@ -429,5 +431,85 @@ async fn bodies_far_beyond_every_window_pass_both_ways_byte_for_byte() {
     for (reply, body) in replies.iter().zip(&bodies) {
         assert_eq!((reply.status, sha256(&reply.body)), (200, sha256(body)));
     }
+    proxy.settle_as("ok").await;
+}
+
+#[tokio::test]
+async fn a_length_that_is_reached_before_the_end_is_seen_makes_no_stream_whole() {
+    const BEGUN: &[u8] = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hel\"},\"finish_reason\":null}]}\n\n";
+    // The shorter one is held to its end: its only event has none of its own.
+    for begun in [BEGUN, &BEGUN[..BEGUN.len() - 1]] {
+        let upstream = peer(move |stream, _| {
+            serve_http2(stream, move |(request, mut respond)| async move {
+                body_of(request).await;
+                let head = Response::builder().header("content-type", "text/event-stream").header("content-length", begun.len());
+                let mut body = respond.send_response(head.body(()).unwrap(), false).unwrap();
+                body.send_data(Bytes::from_static(begun), false).unwrap();
+                body.send_data(Bytes::new(), true).unwrap();
+            })
+        })
+        .await;
+        let proxy = proxy().config(upstream.config("http", ", http2: prior")).run();
+        let reply = proxy.ask(&up(true)).await;
+        assert!(!reply.looks_complete(), "{reply:?}");
+        proxy.settle_as("cut").await;
+    }
+}
+
+#[tokio::test]
+async fn a_whole_reply_whose_end_is_a_frame_of_its_own_is_not_taken_for_cancelled() {
+    let go = Arc::new(Notify::new());
+    let end = Arc::clone(&go);
+    let upstream = peer(move |stream, _| {
+        let end = Arc::clone(&end);
+        serve_http2(stream, move |(request, mut respond)| {
+            let end = Arc::clone(&end);
+            async move {
+                body_of(request).await;
+                let head = Response::builder().header("content-length", 5);
+                let mut body = respond.send_response(head.body(()).unwrap(), false).unwrap();
+                body.send_data(Bytes::from_static(b"whole"), false).unwrap();
+                end.notified().await;
+                // Nobody may wait for it any more.
+                let _ = body.send_data(Bytes::new(), true);
+            }
+        })
+    })
+    .await;
+    let proxy = proxy().config(upstream.config("http", ", http2: prior")).run();
+    let reply = proxy.ask(&plain()).await;
+    assert_eq!((reply.text().as_str(), reply.looks_complete()), ("whole", true));
+    proxy.settle_as("ok").await;
+    go.notify_one();
+}
+
+#[tokio::test]
+async fn readers_that_stall_while_small_frames_come_do_not_end_the_connection_of_all() {
+    // h2 ends a connection that has too many small frames unread: these are more than a stream's windows hold, in events of 40 bytes.
+    const FRAMES: usize = 5_000;
+    let upstream = peer(|stream, _| {
+        serve_http2(stream, |(request, mut respond)| async move {
+            body_of(request).await;
+            let mut body = respond.send_response(Response::new(()), false).unwrap();
+            (0..FRAMES).for_each(|_| body.send_data(Bytes::from_static(&[b'x'; 40]), false).unwrap());
+            body.send_data(Bytes::new(), true).unwrap();
+        })
+    })
+    .await;
+    let proxy = proxy().config(upstream.config("http", ", http2: prior")).run();
+    let agents = streams(&proxy).await;
+    let mut stalled = Vec::new();
+    for _ in 0..16 {
+        let mut asked = agents.send(&plain()).await;
+        stalled.push((asked.head().await, asked));
+    }
+    // Streams take turns: when this one has ended, each of the others has been sent what its windows hold.
+    let reply = proxy.ask(&plain()).await;
+    assert_eq!((reply.body.len(), reply.looks_complete()), (40 * FRAMES, true), "who reads is not cut by those who do not");
+    for (mut reply, mut asked) in stalled {
+        asked.rest(&mut reply).await;
+        assert_eq!((reply.body.len(), reply.looks_complete()), (40 * FRAMES, true));
+    }
+    assert_eq!(upstream.accepted(), 1);
     proxy.settle_as("ok").await;
 }

@@ -17,6 +17,7 @@ mod headers;
 mod hops;
 mod http2;
 mod http2_upstreams;
+mod identity;
 mod life;
 mod oddities;
 mod readme;

@@ -23,7 +23,7 @@ pub(crate) use binary::{Binary, run, verb};
 pub(crate) use call::{Call, call, chat, messages};
 pub(crate) use metrics::Metrics;
 pub(crate) use model::model;
-pub(crate) use peer::{Ask, Authority, answer_http2, body_of, is_http2, peer, serve_http2};
+pub(crate) use peer::{Ask, Authority, Peer, answer_http2, body_of, is_http2, peer, serve_http2};
 pub(crate) use proxy::{Proxy, proxy};
 pub(crate) use reply::{End, Reply};
 pub(crate) use shield::{Pair, admin_over, ask_over, streams_over, tls_config};

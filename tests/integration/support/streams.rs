@@ -178,6 +178,11 @@ impl Asked {
         self.upload.send_data(data.into(), whole).unwrap();
     }
 
+    /// Sends more of the body to where nobody may want it any more; whether it could be sent.
+    pub(crate) fn offer(&mut self, data: impl Into<Bytes>, whole: bool) -> bool {
+        self.upload.send_data(data.into(), whole).is_ok()
+    }
+
     /// Takes the request back.
     pub(crate) fn hang_up(mut self) -> Instant {
         self.upload.send_reset(Reason::CANCEL);
