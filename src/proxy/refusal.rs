@@ -126,7 +126,10 @@ fn timed_out(clock: Clock, detail: &str, limit: Option<Duration>, attempts: usiz
         Clock::Total | Clock::Queue => ("timeouts.total", "Raise it, ask for a shorter answer, or stream it"),
         Clock::Upload => ("timeouts.upload", "The agent stalled while it sent its request, or the upstream took none of it"),
         Clock::Reader => ("timeouts.reader", "The agent stopped reading"),
-        Clock::Agent => ("the agent's own timeout (its SDK's, or x-pillion-timeout), less a margin", "Raise the timeout of the agent's client: the model needs longer than that"),
+        Clock::Agent => (
+            "the agent's own timeout (its SDK's, or x-pillion-timeout), less a margin",
+            "Raise the timeout of the agent's client: the model needs longer than that",
+        ),
     };
     let mut message = format!("Timed out ({}): {detail}{within}", Reason::of_clock(clock).as_str());
     // Writing to a string cannot fail.

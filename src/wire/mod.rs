@@ -20,6 +20,7 @@ mod prompt;
 mod reading;
 mod skim;
 mod sse;
+mod text;
 mod websocket;
 mod zstd;
 

@@ -1,6 +1,6 @@
 //! Counts what a prompt is made of while it is being read, keeping none of it: characters of its texts, messages, tools.
 
-use super::skim::{NotJson, Skim, characters};
+use super::skim::{NotJson, Skim};
 
 /// The messages of a prompt, in whatever shape the dialect has: one text, one message, a list of either, or tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -49,7 +49,7 @@ pub(super) fn texts(skim: &mut Skim<'_>) -> Result<Option<u64>, NotJson> {
 fn count(skim: &mut Skim<'_>, everything: bool) -> Result<Option<u64>, NotJson> {
     let mut total = None;
     match skim.peek()? {
-        b'"' => total = Some(characters(skim.text()?)),
+        b'"' => total = Some(skim.characters()?),
         b'[' if !skim.is_deep() => skim.array(|skim| {
             add(&mut total, count(skim, everything)?);
             Ok(())

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
+use super::text;
 
 /// Levels of nesting that are looked into; what lies deeper is passed over (RFC 8259 §9 lets a reader set a limit).
 const DEPTH_MAX: u32 = 128;
@@ -65,22 +65,25 @@ impl<'a> Skim<'a> {
             self.at = start + from + 1;
             return Ok(&rest[..from]);
         }
-        loop {
-            let quote = from + memchr(b'"', &rest[from..]).ok_or(NotJson)?;
-            let escapes = rest[..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
-            from = quote + 1;
-            if escapes % 2 == 0 {
-                self.at = start + from;
-                return Ok(&rest[..quote]);
-            }
-        }
+        let text = text::find::<false>(&rest[from..]).ok_or(NotJson)?;
+        from += text.length;
+        self.at = start + from + 1;
+        Ok(&rest[..from])
+    }
+
+    /// Passes over a string, and counts the characters (Unicode scalar values) of its text.
+    pub(super) fn characters(&mut self) -> Result<u64, NotJson> {
+        self.take(b'"')?;
+        let text = text::find::<true>(&self.bytes[self.at..]).ok_or(NotJson)?;
+        self.at += text.length + 1;
+        Ok(text.characters)
     }
 
     /// A key and its colon.
     fn key(&mut self) -> Result<Cow<'a, [u8]>, NotJson> {
         let raw = self.text()?;
         self.take(b':')?;
-        if memchr(b'\\', raw).is_none() {
+        if !raw.contains(&b'\\') {
             return Ok(Cow::Borrowed(raw));
         }
         Ok(unescaped(raw).map_or(Cow::Borrowed(raw), |key| Cow::Owned(key.into_bytes())))
@@ -249,83 +252,6 @@ pub(super) fn unescaped(raw: &[u8]) -> Option<String> {
     serde_json::from_slice(&quoted).ok()
 }
 
-/// Bytes that are counted at one go: as many as a byte can count.
-const BLOCK: usize = 128;
-
-/// Characters (Unicode scalar values) of what stands between the quotes of a string. Half a surrogate pair is one.
-pub(super) fn characters(raw: &[u8]) -> u64 {
-    let mut total = Tally::default();
-    let mut blocks = raw.chunks(BLOCK);
-    let mut at = 0;
-    for block in blocks.by_ref() {
-        at += block.len();
-        total.add(Tally::of(block, raw.get(at).copied()));
-    }
-    let escapes = if total.intricate { escapes_shorten(raw) } else { total.escapes };
-    total.characters.saturating_sub(escapes)
-}
-
-/// What a block of a string's source holds.
-#[derive(Clone, Copy, Default)]
-struct Tally {
-    /// Bytes that are no continuation of a UTF-8 sequence: one for each character of the source.
-    characters: u64,
-    /// Backslashes.
-    escapes: u64,
-    /// Whether a backslash follows a backslash, or a `u` does: then an escape is not simply two characters for one.
-    intricate: bool,
-}
-
-impl Tally {
-    /// `next` is the byte after the block. Written so that the compiler makes vector code of it: no early end, no wide counters.
-    fn of(block: &[u8], next: Option<u8>) -> Self {
-        let (mut continued, mut escapes) = (0_u8, 0_u8);
-        for byte in block {
-            continued = continued.wrapping_add(u8::from(byte & 0xC0 == 0x80));
-            escapes = escapes.wrapping_add(u8::from(*byte == b'\\'));
-        }
-        let after = |byte: u8| matches!(byte, b'\\' | b'u');
-        let mut intricate = block.last() == Some(&b'\\') && next.is_some_and(after);
-        if escapes > 0 {
-            let pairs = block.iter().zip(block.iter().skip(1));
-            intricate |= pairs.fold(0_u8, |found, (byte, next)| found | (u8::from(*byte == b'\\') & u8::from(after(*next)))) > 0;
-        }
-        let length = u64::try_from(block.len()).unwrap_or(0);
-        Self { characters: length - u64::from(continued), escapes: escapes.into(), intricate }
-    }
-
-    fn add(&mut self, other: Self) {
-        self.characters += other.characters;
-        self.escapes += other.escapes;
-        self.intricate |= other.intricate;
-    }
-}
-
-/// By how much the escapes of a string make its source longer than its text, escape by escape.
-fn escapes_shorten(raw: &[u8]) -> u64 {
-    let mut shorter = 0;
-    let mut rest = raw;
-    let mut after_high = false;
-    while let Some(at) = memchr(b'\\', rest) {
-        let escape = &rest[at..];
-        let code = escape.get(2..6).filter(|_| escape.get(1) == Some(&b'u')).and_then(code_unit);
-        after_high &= at == 0;
-        let (length, shortens) = match code {
-            Some(0xDC00..=0xDFFF) if after_high => (6, 6),
-            Some(_) => (6, 5),
-            None => (2, 1),
-        };
-        after_high = matches!(code, Some(0xD800..=0xDBFF));
-        shorter += shortens;
-        rest = escape.get(length..).unwrap_or_default();
-    }
-    shorter
-}
-
-fn code_unit(digits: &[u8]) -> Option<u16> {
-    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -350,28 +276,5 @@ mod tests {
             check(&format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth)), true);
             check(&format!("{}{}", r#"[{"a":"#.repeat(depth), "]}".repeat(depth)), false);
         }
-    }
-
-    #[test]
-    fn characters_are_those_of_the_decoded_text() {
-        let mut random = fastrand::Rng::with_seed(11);
-        let parts =
-            ["a", "ä", "😀", "\\n", "\\\"", "\\\\", "\\u00e4", "\\ud83d\\ude00", "\\/", "u", "plain words and more of them ", "\\\\n", "\\\\\\n"];
-        for _ in 0..5_000 {
-            let raw: String = (0..random.usize(..60)).map(|_| *random.choice(parts.iter()).unwrap()).collect();
-            let expected = serde_json::from_str::<String>(&format!("\"{raw}\"")).unwrap().chars().count();
-            assert_eq!(characters(raw.as_bytes()), u64::try_from(expected).unwrap(), "{raw}");
-        }
-    }
-
-    #[test]
-    fn odd_escapes_count_and_never_panic() {
-        let check = |raw: &str, expected: u64| assert_eq!(characters(raw.as_bytes()), expected, "{raw}");
-        check(r"half \ud83d", 6);
-        check(r"\ud83d\ud83d\ude00", 2);
-        check(r"\ude00\ud83d", 2);
-        check(r"\u12", 3);
-        check(r"\", 0);
-        check(r"\uzzzz", 5);
     }
 }

@@ -1,0 +1,175 @@
+//! Finds where a string of JSON ends and how many characters its text has, 64 bytes at a time and with no branch for an escape: code in a prompt
+//! has one every few bytes. Escapes are found by arithmetic on masks, as in G. Langdale and D. Lemire, "Parsing Gigabytes of JSON per Second" (2019).
+
+use memchr::memchr;
+use wide::u8x16;
+
+/// Bytes looked at together: a bit of a mask for each.
+const BLOCK: usize = 64;
+
+/// A string's text as it was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Text {
+    /// Bytes up to the closing quote.
+    pub(super) length: usize,
+    /// Characters (Unicode scalar values) of the decoded text; half a surrogate pair is one. 0 where they were not to be counted.
+    pub(super) characters: u64,
+}
+
+/// Finds the end of the string whose text `bytes` begin with, and counts its characters where `COUNT` says so. `None`: it has no end.
+pub(super) fn find<const COUNT: bool>(bytes: &[u8]) -> Option<Text> {
+    let mut escaping = false;
+    let mut tally = Tally::default();
+    let mut at = 0;
+    loop {
+        let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
+        let mut padded = [0; BLOCK];
+        let block = rest.first_chunk().unwrap_or_else(|| {
+            padded[..rest.len()].copy_from_slice(rest);
+            &padded
+        });
+        let escaped = escaped(mask(block, b'\\'), &mut escaping);
+        let ends = mask(block, b'"') & !escaped;
+        if COUNT {
+            // All before the end.
+            let text = ends.wrapping_sub(1) & !ends;
+            tally.add(block, text, escaped & text);
+        }
+        if ends != 0 {
+            let length = at + usize::try_from(ends.trailing_zeros()).unwrap_or(0);
+            return Some(Text { length, characters: if COUNT { tally.characters(&bytes[..length]) } else { 0 } });
+        }
+        at += BLOCK;
+    }
+}
+
+/// A bit for each byte that is this one.
+fn mask(block: &[u8; BLOCK], byte: u8) -> u64 {
+    bits(block, |bytes| bytes.simd_eq(u8x16::splat(byte)))
+}
+
+fn bits(block: &[u8; BLOCK], test: impl Fn(u8x16) -> u8x16) -> u64 {
+    let (quarters, _) = block.as_chunks::<16>();
+    quarters.iter().rev().fold(0, |mask, quarter| mask << 16 | u64::from(test(u8x16::new(*quarter)).to_bitmask()))
+}
+
+/// A bit for each byte that a backslash before it escapes. `escaping`: whether the first byte is one, and then whether the next block's is.
+fn escaped(backslashes: u64, escaping: &mut bool) -> u64 {
+    const EVEN: u64 = 0x5555_5555_5555_5555;
+    let first = u64::from(*escaping);
+    if backslashes == 0 {
+        *escaping = false;
+        return first;
+    }
+    let backslashes = backslashes & !first;
+    let follows = backslashes << 1 | first;
+    // A run of backslashes that begins at an odd place carries, when it is added to, an end of the other parity.
+    let (even_runs, overflow) = (backslashes & !EVEN & !follows).overflowing_add(backslashes);
+    *escaping = overflow;
+    (EVEN ^ (even_runs << 1)) & follows
+}
+
+/// What is counted of a text.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Bytes that go on with a UTF-8 sequence.
+    continued: u64,
+    /// Escapes.
+    escapes: u64,
+    /// Whether one of them is `\u`, which is longer than two bytes.
+    has_units: bool,
+}
+
+impl Tally {
+    fn add(&mut self, block: &[u8; BLOCK], text: u64, escaped: u64) {
+        let continued = bits(block, |bytes| (bytes & u8x16::splat(0xC0)).simd_eq(u8x16::splat(0x80)));
+        self.continued += u64::from((continued & text).count_ones());
+        if escaped != 0 {
+            self.escapes += u64::from(escaped.count_ones());
+            self.has_units |= escaped & mask(block, b'u') != 0;
+        }
+    }
+
+    fn characters(&self, raw: &[u8]) -> u64 {
+        let shorter = if self.has_units { escapes_shorten(raw) } else { self.escapes };
+        u64::try_from(raw.len()).unwrap_or(u64::MAX).saturating_sub(self.continued).saturating_sub(shorter)
+    }
+}
+
+/// By how much the escapes of a string make its source longer than its text, escape by escape.
+fn escapes_shorten(raw: &[u8]) -> u64 {
+    let mut shorter = 0;
+    let mut rest = raw;
+    let mut after_high = false;
+    while let Some(at) = memchr(b'\\', rest) {
+        let escape = &rest[at..];
+        let code = escape.get(2..6).filter(|_| escape.get(1) == Some(&b'u')).and_then(code_unit);
+        after_high &= at == 0;
+        let (length, shortens) = match code {
+            Some(0xDC00..=0xDFFF) if after_high => (6, 6),
+            Some(_) => (6, 5),
+            None => (2, 1),
+        };
+        after_high = matches!(code, Some(0xD800..=0xDBFF));
+        shorter += shortens;
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    shorter
+}
+
+fn code_unit(digits: &[u8]) -> Option<u16> {
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A text made of these parts, its closing quote, and something behind that.
+    fn text(random: &mut fastrand::Rng, parts: &[&str]) -> (String, String) {
+        let raw: String = (0..random.usize(..60)).map(|_| *random.choice(parts.iter()).unwrap()).collect();
+        let source = format!("{raw}\"{}", "\\\"x".repeat(random.usize(..40)));
+        (raw, source)
+    }
+
+    #[test]
+    fn an_end_is_found_and_characters_are_those_of_the_decoded_text() {
+        let mut random = fastrand::Rng::with_seed(11);
+        let parts =
+            ["a", "ä", "😀", "\\n", "\\\"", "\\\\", "\\u00e4", "\\ud83d\\ude00", "\\/", "u", "plain words and more of them ", "\\\\n", "\\\\\\n"];
+        for _ in 0..20_000 {
+            let (raw, source) = text(&mut random, &parts);
+            let decoded = serde_json::from_str::<String>(&format!("\"{raw}\"")).unwrap();
+            let expected = Text { length: raw.len(), characters: u64::try_from(decoded.chars().count()).unwrap() };
+            assert_eq!(find::<true>(source.as_bytes()), Some(expected), "{source}");
+            assert_eq!(find::<false>(source.as_bytes()), Some(Text { characters: 0, ..expected }), "{source}");
+        }
+    }
+
+    #[test]
+    fn escapes_are_told_however_long_their_run_and_wherever_it_begins() {
+        for before in 0..130 {
+            for run in 0..140 {
+                let source = format!("{}{}\"", "x".repeat(before), "\\".repeat(run));
+                let found = find::<false>(source.as_bytes()).map(|text| text.length);
+                assert_eq!(found, (run % 2 == 0).then_some(before + run), "{before} bytes, {run} backslashes");
+            }
+        }
+    }
+
+    #[test]
+    fn odd_escapes_count_and_never_panic() {
+        let check = |raw: &str, expected: u64| {
+            let source = format!("{raw}\"");
+            assert_eq!(find::<true>(source.as_bytes()).map(|text| text.characters), Some(expected), "{raw}");
+        };
+        check(r"half \ud83d", 6);
+        check(r"\ud83d\ud83d\ude00", 2);
+        check(r"\ude00\ud83d", 2);
+        check(r"\u12", 3);
+        check(r"\uzzzz", 5);
+        check("", 0);
+        assert_eq!(find::<true>(b""), None);
+        assert_eq!(find::<true>(b"no end \\\""), None);
+    }
+}
