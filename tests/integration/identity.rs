@@ -96,7 +96,11 @@ impl Wires {
         all((0..AGENTS).map(|nth| run.agent(shared.get(nth % 2)))).await;
         drop(shared);
         let sum = run.sum.into_inner().unwrap();
-        proxy.settle().await;
+        let books = proxy.settle().await;
+        for outcome in ["cancelled", "cut"] {
+            let wrong = books.count("pillion_exchanges_total", &[("outcome", outcome)]);
+            assert!(cuts || wrong == 0, "{self}, seed {seed:#x}: {wrong} whole exchanges are {outcome}: {:?}", sum.failures);
+        }
         sum
     }
 }
@@ -174,8 +178,8 @@ async fn carry(seed: u64, cuts: bool, count: u64) -> Vec<String> {
         let since = Instant::now();
         let sum = wires.carry(seed, cuts, count).await;
         said.push(format!("{wires}: {sum}; {:.1} s", since.elapsed().as_secs_f64()));
-        assert_eq!((sum.exchanges, cuts || sum.whole == count || !sum.failures.is_empty()), (count, true), "{said:#?}");
-        assert!(!cuts || sum.broken > count / 4 && sum.whole > 0, "cuts are seen, and what is whole: {said:#?}");
+        assert_eq!(sum.exchanges, count, "{said:#?}");
+        assert!(!cuts || sum.broken > count / 4 && sum.whole > 0, "seed {seed:#x}: neither all are cut nor all whole: {said:#?}");
         failures.extend(sum.failures);
     }
     assert!(failures.is_empty(), "{} failures: {:#?}\n{said:#?}", failures.len(), &failures[..failures.len().min(20)]);

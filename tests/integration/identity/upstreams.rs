@@ -69,10 +69,9 @@ pub(super) async fn start(stage: &Arc<Stage>, acceptor: Option<TlsAcceptor>) -> 
 }
 
 async fn shield(stream: TcpStream, acceptor: Option<TlsAcceptor>) -> Option<Box<dyn Io>> {
-    match acceptor {
-        None => Some(Box::new(stream)),
-        Some(acceptor) => acceptor.accept(stream).await.ok().map(|stream| Box::new(tokio_rustls::TlsStream::from(stream)) as Box<dyn Io>),
-    }
+    let Some(acceptor) = acceptor else { return Some(Box::new(stream)) };
+    let stream = acceptor.accept(stream).await.ok()?;
+    Some(Box::new(tokio_rustls::TlsStream::from(stream)))
 }
 
 async fn serve_http1(mut wire: Http1, stage: &Stage) {
