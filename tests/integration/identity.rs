@@ -18,10 +18,10 @@ use std::{
 
 use agents::{Door, Seen};
 use draw::{Deck, Exchange};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use upstreams::Stage;
 
-use crate::support::{Authority, End, Pair, Streams, all, proxy, tls_config};
+use crate::support::{Authority, End, PATIENCE, Pair, Streams, all, proxy, tls_config};
 
 /// Exchanges of each pair in a usual run: few, for it is one of hundreds of tests.
 const FEW: u64 = 60;
@@ -116,7 +116,8 @@ impl Run<'_> {
             }
             let exchange = self.stage.deck.draw(number);
             let seen = if let Some(shared) = shared {
-                agents::ask_http2(shared, self.stage.deck, number, &exchange).await
+                let asked = timeout(PATIENCE / 2, agents::ask_http2(shared, self.stage.deck, number, &exchange)).await;
+                asked.unwrap_or_else(|_| panic!("{}", self.stuck(number, &exchange)))
             } else {
                 self.door.proxy.asks();
                 let mut wire = match own.take() {
@@ -129,6 +130,19 @@ impl Run<'_> {
             };
             self.judge(number, &exchange, &seen);
         }
+    }
+
+    /// What is known of an exchange that does not end.
+    fn stuck(&self, number: u64, exchange: &Exchange) -> String {
+        let Deck { seed, .. } = self.stage.deck;
+        let heard: Vec<_> = self.stage.heard(number).iter().map(|heard| (heard.body.len(), heard.whole)).collect();
+        let upload = exchange.upload.as_ref().map_or(0, |load| load.bytes.len());
+        format!(
+            "seed {seed:#x}, exchange {number} ({}), {:?}: does not end; of {upload} bytes the upstream heard {heard:?}, {}",
+            self.wires,
+            exchange.cut,
+            self.door.proxy.log().lines().last().unwrap_or_default()
+        )
     }
 
     fn judge(&self, number: u64, exchange: &Exchange, seen: &Seen) {
