@@ -18,10 +18,10 @@ use std::{
 
 use agents::{Door, Seen};
 use draw::{Deck, Exchange};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use upstreams::Stage;
 
-use crate::support::{Authority, End, Pair, Streams, all, proxy, tls_config};
+use crate::support::{Authority, End, PATIENCE, Pair, Streams, all, proxy, tls_config};
 
 /// Exchanges of each pair in a usual run: few, for it is one of hundreds of tests.
 const FEW: u64 = 60;
@@ -96,7 +96,11 @@ impl Wires {
         all((0..AGENTS).map(|nth| run.agent(shared.get(nth % 2)))).await;
         drop(shared);
         let sum = run.sum.into_inner().unwrap();
-        proxy.settle().await;
+        let books = proxy.settle().await;
+        for outcome in ["cancelled", "cut"] {
+            let wrong = books.count("pillion_exchanges_total", &[("outcome", outcome)]);
+            assert!(cuts || wrong == 0, "{self}, seed {seed:#x}: {wrong} whole exchanges are {outcome}: {:?}", sum.failures);
+        }
         sum
     }
 }
@@ -112,7 +116,8 @@ impl Run<'_> {
             }
             let exchange = self.stage.deck.draw(number);
             let seen = if let Some(shared) = shared {
-                agents::ask_http2(shared, self.stage.deck, number, &exchange).await
+                let asked = timeout(PATIENCE / 2, agents::ask_http2(shared, self.stage.deck, number, &exchange)).await;
+                asked.unwrap_or_else(|_| panic!("{}", self.stuck(number, &exchange)))
             } else {
                 self.door.proxy.asks();
                 let mut wire = match own.take() {
@@ -125,6 +130,19 @@ impl Run<'_> {
             };
             self.judge(number, &exchange, &seen);
         }
+    }
+
+    /// What is known of an exchange that does not end.
+    fn stuck(&self, number: u64, exchange: &Exchange) -> String {
+        let Deck { seed, .. } = self.stage.deck;
+        let heard: Vec<_> = self.stage.heard(number).iter().map(|heard| (heard.body.len(), heard.whole)).collect();
+        let upload = exchange.upload.as_ref().map_or(0, |load| load.bytes.len());
+        format!(
+            "seed {seed:#x}, exchange {number} ({}), {:?}: does not end; of {upload} bytes the upstream heard {heard:?}, {}",
+            self.wires,
+            exchange.cut,
+            self.door.proxy.log().lines().last().unwrap_or_default()
+        )
     }
 
     fn judge(&self, number: u64, exchange: &Exchange, seen: &Seen) {
@@ -174,8 +192,8 @@ async fn carry(seed: u64, cuts: bool, count: u64) -> Vec<String> {
         let since = Instant::now();
         let sum = wires.carry(seed, cuts, count).await;
         said.push(format!("{wires}: {sum}; {:.1} s", since.elapsed().as_secs_f64()));
-        assert_eq!((sum.exchanges, cuts || sum.whole == count || !sum.failures.is_empty()), (count, true), "{said:#?}");
-        assert!(!cuts || sum.broken > count / 4 && sum.whole > 0, "cuts are seen, and what is whole: {said:#?}");
+        assert_eq!(sum.exchanges, count, "{said:#?}");
+        assert!(!cuts || sum.broken > count / 4 && sum.whole > 0, "seed {seed:#x}: neither all are cut nor all whole: {said:#?}");
         failures.extend(sum.failures);
     }
     assert!(failures.is_empty(), "{} failures: {:#?}\n{said:#?}", failures.len(), &failures[..failures.len().min(20)]);

@@ -5,7 +5,7 @@ use tokio::{net::TcpStream, task::yield_now};
 
 use super::{
     draw::{Deck, Exchange, Framing},
-    http1::{self, Http1, Io},
+    http1::{self, Http1},
 };
 use crate::support::{End, Pair, Proxy, Streams, streams, streams_over, within};
 
@@ -34,15 +34,12 @@ pub(super) struct Door<'a> {
 
 impl Door<'_> {
     pub(super) async fn http1(&self) -> Http1 {
-        let io: Box<dyn Io> = match self.pair {
-            Some(pair) => Box::new(tokio_rustls::TlsStream::from(pair.connect(self.proxy, &["http/1.1"]).await.unwrap())),
-            None => {
-                let stream = within("a connection", TcpStream::connect(self.proxy.traffic())).await.unwrap();
-                stream.set_nodelay(true).unwrap();
-                Box::new(stream)
-            }
-        };
-        Http1::new(io)
+        if let Some(pair) = self.pair {
+            return Http1::new(Box::new(tokio_rustls::TlsStream::from(pair.connect(self.proxy, &["http/1.1"]).await.unwrap())));
+        }
+        let stream = within("a connection", TcpStream::connect(self.proxy.traffic())).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Http1::new(Box::new(stream))
     }
 
     pub(super) async fn http2(&self) -> Streams {

@@ -83,7 +83,7 @@ impl Deck {
         let talk = if rng.u8(..) < 120 || self.cuts && rng.bool() { Some(speech::draw(rng)) } else { None };
         let path = talk.as_ref().map_or("/up/files/%2Fé".replace('é', "%C3%A9"), |talk| format!("/up{}", talk.path));
         let target = format!("{path}?n={number}{}", pick(rng, &["", "&q=a+b%20c", "&q=%C3%A9&&=", "&a=1&a=2/?:@"]));
-        let upload = if talk.is_some() || rng.u8(..) < 190 { Some(self.upload(rng, talk.is_some())) } else { None };
+        let upload = if talk.is_some() || rng.u8(..) < 190 { Some(upload(rng, talk.is_some())) } else { None };
         let methods: &[&str] = match (&talk, &upload) {
             (Some(_), _) => &["POST"],
             (None, Some(_)) => &["POST", "PUT", "PATCH", "DELETE", "BREW"],
@@ -103,12 +103,6 @@ impl Deck {
         // Some are whole, so that what looks for cuts is seen to tell them apart.
         let cut = if self.cuts && rng.u8(..) > 20 { Some(self.cut(rng, &mut reply, talk.map(|talk| talk.unfinished))) } else { None };
         Exchange { method, target, headers, upload, status, reply_headers, reply, cut }
-    }
-
-    fn upload(self, rng: &mut Rng, talks: bool) -> Load {
-        let bytes = if talks && rng.bool() { speech::question(rng) } else { noise(rng, 0) };
-        let framing = if rng.bool() { Framing::Length } else { Framing::Chunked };
-        Load { pieces: pieces(rng, bytes.len()), bytes, framing }
     }
 
     /// Where and how. `unfinished`: up to where a stream has not said that it is finished.
@@ -135,6 +129,13 @@ impl Deck {
         let most = if reply.framing == Framing::Length { length - 1 } else { length };
         Cut { at: rng.usize(..=most), how }
     }
+}
+
+/// What an agent sends: what it may ask, or anything.
+fn upload(rng: &mut Rng, talks: bool) -> Load {
+    let bytes = if talks && rng.bool() { speech::question(rng) } else { noise(rng, 0) };
+    let framing = if rng.bool() { Framing::Length } else { Framing::Chunked };
+    Load { pieces: pieces(rng, bytes.len()), bytes, framing }
 }
 
 pub(super) fn pick<'a>(rng: &mut Rng, from: &[&'a str]) -> &'a str {

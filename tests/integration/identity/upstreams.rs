@@ -3,13 +3,19 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use fastrand::Rng;
 use h2::{Reason, SendStream, server::SendResponse};
 use http::{Request, Response};
-use tokio::{net::TcpStream, sync::mpsc, task::JoinSet, task::yield_now};
+use tokio::{
+    net::TcpStream,
+    sync::mpsc,
+    task::{JoinSet, yield_now},
+    time::timeout,
+};
 use tokio_rustls::TlsAcceptor;
 
 use super::{
@@ -69,10 +75,9 @@ pub(super) async fn start(stage: &Arc<Stage>, acceptor: Option<TlsAcceptor>) -> 
 }
 
 async fn shield(stream: TcpStream, acceptor: Option<TlsAcceptor>) -> Option<Box<dyn Io>> {
-    match acceptor {
-        None => Some(Box::new(stream)),
-        Some(acceptor) => acceptor.accept(stream).await.ok().map(|stream| Box::new(tokio_rustls::TlsStream::from(stream)) as Box<dyn Io>),
-    }
+    let Some(acceptor) = acceptor else { return Some(Box::new(stream)) };
+    let stream = acceptor.accept(stream).await.ok()?;
+    Some(Box::new(tokio_rustls::TlsStream::from(stream)))
 }
 
 async fn serve_http1(mut wire: Http1, stage: &Stage) {
@@ -118,6 +123,9 @@ async fn settle(rng: &mut Rng) {
     }
 }
 
+/// How long a connection stays after its GOAWAY.
+const FAREWELL: Duration = Duration::from_millis(100);
+
 /// Ends a connection: with a GOAWAY that says this, or without.
 type Ending = Option<Reason>;
 
@@ -135,7 +143,8 @@ async fn serve_http2(io: Box<dyn Io>, stage: Arc<Stage>) {
             Some(ending) = ended.recv() => {
                 let Some(reason) = ending else { return };
                 connection.abrupt_shutdown(reason);
-                while let Some(Ok(_)) = connection.accept().await {}
+                // Long enough to be sent; then the connection ends, whatever is still on it.
+                let _ = timeout(FAREWELL, async { while let Some(Ok(_)) = connection.accept().await {} }).await;
                 return;
             }
         }
