@@ -55,12 +55,14 @@ impl Patience {
     }
 
     /// Nothing can be read in this turn: ready when that has lasted too long.
-    fn poll_read(&mut self, turn: Turn, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_read(&mut self, turn: Turn, peer: &Peer, cx: &mut Context<'_>) -> Poll<()> {
         let at = match (turn, self.waiting) {
             (Turn::Ours(_), _) => return Poll::Pending,
             (_, Some((of, _, at))) if of == turn => at,
             _ => {
-                let at = Instant::now() + if turn == Turn::New { HEAD } else { IDLE };
+                // Since the last exchange, not since it was noticed: that can be when an older timer rings.
+                let now = Instant::now();
+                let at = if turn == Turn::New { now + HEAD } else { peer.idle_since().unwrap_or(now) + IDLE };
                 self.waiting = Some((turn, false, at));
                 at
             }
@@ -206,7 +208,7 @@ impl AsyncRead for AgentSocket {
             }
             return polled;
         }
-        std::task::ready!(socket.patience.poll_read(turn, cx));
+        std::task::ready!(socket.patience.poll_read(turn, &socket.peer, cx));
         if turn == Turn::New || matches!(socket.patience.waiting, Some((_, true, _))) {
             socket.peer.slow();
         }
