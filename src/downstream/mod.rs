@@ -39,6 +39,8 @@ use crate::{
 
 /// Smallest buffer that hyper takes.
 const BUFFER_MIN: usize = 8 << 10;
+/// What hyper takes beyond `server.head_limit`, so that our own check of the whole head decides, however its bytes come.
+const HEADROOM: usize = 1 << 10;
 /// First and last pause after an accept that failed for want of resources.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 /// How long a connection that is cut may still flush.
@@ -177,7 +179,7 @@ where
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(None)
-        .max_buf_size(gate.head_limit.max(BUFFER_MIN))
+        .max_buf_size(gate.head_limit.max(BUFFER_MIN) + HEADROOM)
         .preserve_header_case(true)
         .auto_date_header(false);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service).with_upgrades());

@@ -73,12 +73,10 @@ pub struct Destination {
     scheme: uri::Scheme,
     authority: uri::Authority,
     pooled: Client<Connector, Outgoing>,
-    /// Never reuses a connection: for the one retry after a reused one has failed.
+    /// Never reuses a connection: for the one retry after a reused one has failed, and for what may switch to another protocol.
     fresh: Client<Connector, Outgoing>,
     /// Where HTTP/2 may be spoken.
     shared: Option<Shared>,
-    /// Speaks HTTP/1.1 alone, on a new connection each time: what it carries may switch to another protocol.
-    switching: Client<Connector, Outgoing>,
 }
 
 /// A reply's head, with its body still to come.
@@ -134,7 +132,6 @@ impl Destination {
             pooled: client(IDLE_MAX),
             fresh: client(0),
             shared: Shared::of(&upstream, connector.clone(), tracker),
-            switching: client(0),
             upstream,
         }
     }
@@ -222,11 +219,7 @@ impl Destination {
         let captured = capture_connection(&mut request);
         *underway.http1.lock().unwrap_or_else(PoisonError::into_inner) = Some(captured.clone());
         let switches = request.headers().contains_key(header::UPGRADE);
-        let client = match (switches, fresh) {
-            (true, _) => &self.switching,
-            (false, true) => &self.fresh,
-            (false, false) => &self.pooled,
-        };
+        let client = if fresh || switches { &self.fresh } else { &self.pooled };
         let mut response = client.request(request).await.map_err(|error| {
             let failure = self.at().failed(&error, error.connect_info().and_then(line_of).as_ref());
             if let Some(shared) = self.shared.as_ref().filter(|_| error.is_connect()) {
