@@ -5,7 +5,7 @@
 //!  agent ──▶ downstream ──▶ proxy::handle ─────────────────────────────────────────────▶ upstream ──▶ model
 //!            accept, bound    route    1  which upstream, which dialect, who calls        connect, pool,
 //!                             receive  2  the body, held where it may be sent again       clocks, budget
-//!                             settle   3  which policies, now that the model is known
+//!                             admit    3  what it asks, who asks, which conversation it belongs to
 //!                             rewrite  4  the only place where a request changes
 //!                             send     5  attempt, and perhaps attempt again
 //!  agent ◀────────────────    relay    6  the reply as it comes, observed        ◀──────────────────── model
@@ -23,17 +23,18 @@
 //! |---|---|
 //! | 0 | [`wire`] [`body`] [`drain`] [`secret`] |
 //! | 1 | [`config`] |
-//! | 2 | [`telemetry`] |
-//! | 3 | [`upstream`] |
-//! | 4 | [`proxy`] |
-//! | 5 | [`downstream`] [`admin`] |
-//! | 6 | [`server`] |
-//! | 7 | [`demo`] |
-//! | 8 | [`cli`], `main` |
+//! | 2 | [`agent`] [`context`] |
+//! | 3 | [`telemetry`] |
+//! | 4 | [`upstream`] |
+//! | 5 | [`proxy`] |
+//! | 6 | [`downstream`] [`admin`] |
+//! | 7 | [`server`] |
+//! | 8 | [`demo`] |
+//! | 9 | [`cli`], `main` |
 //!
 //! # Invariants
 //!
-//! * **I1** `wire` does no I/O and reads no clock. (`architecture::pure_modules_touch_no_sockets_and_no_clock`)
+//! * **I1** `wire`, `context` and `agent` do no I/O and read no clock. (`architecture::pure_modules_touch_no_sockets_and_no_clock`)
 //! * **I2** A reply's bytes are never changed, delayed or gathered beyond what a listed exception says. (`carry`, `streams`)
 //! * **I3** A request changes only in `rewrite`. (`headers`, `retries`)
 //! * **I4** Observing cannot bite: what cannot be read is counted and passed on. (`wire::reading`)
@@ -45,9 +46,11 @@
 //! * **I10** Imports point down. (`architecture::imports_point_down`)
 
 pub mod admin;
+pub mod agent;
 pub mod body;
 pub mod cli;
 pub mod config;
+pub mod context;
 pub mod demo;
 pub mod downstream;
 pub mod drain;

@@ -11,7 +11,7 @@ use crate::{
     config::{Config, Listen, TlsError},
     downstream::{self, Gate, Listener, Shield},
     drain::{self, Drainer, Stage, Tracker},
-    proxy::Proxy,
+    proxy::{Memory, Proxy},
     telemetry::Telemetry,
     upstream::Destinations,
 };
@@ -73,7 +73,7 @@ impl Server {
         watch(&telemetry, &ledger, [agents.clone(), upstreams.clone()]);
         let shield = config.server.tls.as_ref().map(|tls| Shield::new(tls, &upstreams, &drain)).transpose()?;
         let destinations = Destinations::new(&config, &upstreams, &telemetry);
-        let proxy = Arc::new(Proxy::new(Arc::clone(&config), destinations, telemetry.clone(), ledger, drain.clone()));
+        let proxy = Arc::new(Proxy::new(Arc::clone(&config), destinations, telemetry.clone(), (ledger, Memory::default()), drain.clone()));
         let server = Arc::new(config.server.clone());
         let page = Arc::new(Admin::new(server, traffic_address.url(shield.is_some()), telemetry.clone(), drain.clone()));
 

@@ -9,8 +9,9 @@ use std::{
 use http::request;
 use tokio::time::Instant;
 
-use super::peer::Peer;
+use super::{admit::Memory, peer::Peer};
 use crate::{
+    agent::{Ending, Place},
     drain::{Drain, Reached, Stage},
     telemetry::{
         InFlight, Phase, Record, Telemetry, TraceContext,
@@ -30,6 +31,8 @@ pub struct Exchange {
     drain: Drain,
     peer: Arc<Peer>,
     in_flight: Option<InFlight>,
+    /// Under which it is remembered.
+    place: Option<(Memory, Option<Place>)>,
     /// Time spent waiting for others so far.
     waited: Duration,
 }
@@ -42,7 +45,15 @@ impl Exchange {
         let path = if path.len() > PATH_MAX { path.get(..path.floor_char_boundary(PATH_MAX)).unwrap_or_default() } else { path };
         let record =
             Record::begin(TraceContext::from_headers(&head.headers), Instant::now(), SystemTime::now(), head.method.clone(), path.to_owned());
-        Self { record: Some(Box::new(record)), telemetry: telemetry.clone(), drain: drain.clone(), peer, in_flight: None, waited: Duration::ZERO }
+        Self {
+            record: Some(Box::new(record)),
+            telemetry: telemetry.clone(),
+            drain: drain.clone(),
+            peer,
+            in_flight: None,
+            place: None,
+            waited: Duration::ZERO,
+        }
     }
 
     /// What is known so far.
@@ -74,6 +85,11 @@ impl Exchange {
         record.upstream = Some(Arc::clone(&upstream.name));
         record.provider = Some(Arc::clone(&upstream.provider));
         record.server = Some(destination.server.clone());
+    }
+
+    /// It is remembered, and what becomes of it shall be too.
+    pub fn remember(&mut self, memory: Memory, place: Option<Place>) {
+        self.place = Some((memory, place));
     }
 
     /// Waits for `other`; the time is not ours.
@@ -111,9 +127,29 @@ impl Exchange {
         if let Some(last) = record.attempts.last_mut() {
             last.duration = last.started.elapsed();
         }
+        if let Some((memory, place)) = self.place.take() {
+            conclude(&memory, place, &mut record);
+        }
         self.in_flight = None;
         self.peer.end();
         self.telemetry.report(*record);
+    }
+}
+
+/// What an ended exchange teaches.
+fn conclude(memory: &Memory, place: Option<Place>, record: &mut Record) {
+    if let Some(place) = place {
+        let now = Memory::now();
+        match record.outcome {
+            Outcome::Ok => memory.agents.answered(place, &record.reply, now),
+            Outcome::Cancelled => memory.agents.ended(place, Ending::Cancelled, now),
+            _ => memory.agents.ended(place, Ending::Failed, now),
+        }
+    }
+    let Some(model) = record.call.model.as_deref() else { return };
+    record.cost = memory.models.cost(model, &record.reply.usage);
+    if let (Some(characters), Some(tokens)) = (record.call.prompt_characters, record.reply.usage.input) {
+        memory.models.learn(model, characters, tokens);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The life of a request, in order. Only order is decided here; each step's substance is in its own file.
 
+mod admit;
 mod exchange;
 mod flow;
 mod framing;
@@ -22,6 +23,7 @@ use http::{HeaderMap, Request, Response, StatusCode, Version, request, response}
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+pub use admit::Memory;
 pub use origin::check_origin;
 pub use peer::{Peer, Turn};
 pub use relay::{Broken, Relayed};
@@ -52,6 +54,7 @@ pub struct Proxy {
     destinations: Destinations,
     telemetry: Telemetry,
     ledger: Ledger,
+    memory: Memory,
     drain: Drain,
     /// Our name in `via`: one for each process, so that a request that comes back is known.
     mark: String,
@@ -70,9 +73,9 @@ struct Way {
 
 impl Proxy {
     /// Built once.
-    pub fn new(config: Arc<Config>, destinations: Destinations, telemetry: Telemetry, ledger: Ledger, drain: Drain) -> Self {
+    pub fn new(config: Arc<Config>, destinations: Destinations, telemetry: Telemetry, (ledger, memory): (Ledger, Memory), drain: Drain) -> Self {
         let mark = format!("pillion-{:08x}", fastrand::u32(..));
-        Self { config, destinations, telemetry, ledger, drain, mark }
+        Self { config, destinations, telemetry, ledger, memory, drain, mark }
     }
 
     /// Carries one exchange: up by `carry`, down by `relay`; or says why not by `refuse`.
@@ -107,7 +110,8 @@ impl Proxy {
         let policy = self.policy(&target, None);
         let switch = Switch::asked(&mut head, &body);
         let limits = (&self.ledger, self.config.server.body_limit);
-        let (received, call) = receive::receive(exchange, (&head, body), &target, &policy, limits).await?;
+        let received = receive::receive(exchange, (&head, body), &target, &policy, limits).await?;
+        let call = self.memory.admit(exchange, &head.headers, &target, &received);
         let since = |agent: AgentLimit| if agent.per_read { Instant::now() } else { exchange.started() };
         let agent_clock = agent.map(|agent| (agent, since(agent)));
 

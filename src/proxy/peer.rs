@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
 
 use tokio::time::Instant;
@@ -10,10 +10,15 @@ use tokio::time::Instant;
 use super::tunnel::Tunnel;
 use crate::telemetry::{ConnectionGauge, names::ConnectionState};
 
+/// The next connection's number.
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
+
 /// A connection of an agent, or one stream on it.
 #[derive(Debug)]
 pub struct Peer {
     line: Line,
+    /// The connection's own number.
+    number: u64,
     /// Begins and ends of exchanges so far: odd while one is under way.
     turns: AtomicU32,
     reset: AtomicBool,
@@ -56,17 +61,17 @@ impl Peer {
     /// A connection that has just been accepted, counted by this gauge.
     pub fn new(mut gauge: ConnectionGauge) -> Self {
         gauge.set(ConnectionState::Idle);
-        Self::on(Line::Connection(Mutex::new(Load { gauge, exchanges: 0, idle: Instant::now() })))
+        Self::on(Line::Connection(Mutex::new(Load { gauge, exchanges: 0, idle: Instant::now() })), NUMBERS.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A stream that an agent has just opened on this connection.
     pub fn stream(connection: &Arc<Self>) -> Self {
-        Self::on(Line::Stream(Arc::clone(connection)))
+        Self::on(Line::Stream(Arc::clone(connection)), connection.number)
     }
 
-    fn on(line: Line) -> Self {
+    fn on(line: Line, number: u64) -> Self {
         let off = || AtomicBool::new(false);
-        Self { line, turns: AtomicU32::new(0), reset: off(), stalled: off(), slow: off(), gone: off(), tunnel: Mutex::default() }
+        Self { line, number, turns: AtomicU32::new(0), reset: off(), stalled: off(), slow: off(), gone: off(), tunnel: Mutex::default() }
     }
 
     fn load(&self) -> MutexGuard<'_, Load> {
@@ -81,6 +86,11 @@ impl Peer {
             Line::Connection(_) => None,
             Line::Stream(connection) => Some(connection),
         }
+    }
+
+    /// The connection's number: no other that is open has the same.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// An exchange begins.

@@ -1,4 +1,4 @@
-//! Step 2: the request's body, held whole where it may have to be sent again, and what it asks for.
+//! Step 2: the request's body, held whole where it may have to be sent again.
 
 use std::sync::Arc;
 
@@ -12,7 +12,6 @@ use crate::{
     body::{self, Held, Ledger, ReadError, Reservation, Upload, UploadProgress},
     config::Policy,
     telemetry::names::{Clock, Reason},
-    wire::Call,
 };
 
 /// A request's body, ready to be sent.
@@ -31,14 +30,14 @@ impl Received {
     }
 }
 
-/// Reads what has to be held, and the call in it.
+/// Reads what has to be held.
 pub(super) async fn receive(
     exchange: &mut Exchange,
     (head, mut body): (&request::Parts, Incoming),
     target: &Target,
     policy: &Policy,
     (ledger, limit): (&Ledger, Option<u64>),
-) -> Result<(Received, Call), Refusal> {
+) -> Result<Received, Refusal> {
     let stated = body.size_hint().exact();
     if let (Some(limit), Some(stated)) = (limit, stated)
         && stated > limit
@@ -47,8 +46,7 @@ pub(super) async fn receive(
     }
     let mut reservation = ledger.open();
     if body.is_end_stream() {
-        let call = target.dialect.map(|dialect| Call::read(dialect, &target.path, b"")).unwrap_or_default();
-        return Ok((Received::Whole(Bytes::new(), reservation), call));
+        return Ok(Received::Whole(Bytes::new(), reservation));
     }
     let held_max = policy.retries.body_max.min(limit.unwrap_or(u64::MAX));
     let hold =
@@ -59,15 +57,14 @@ pub(super) async fn receive(
     } else {
         Held::Over(Bytes::new())
     };
-    match (read, target.dialect) {
-        (Held::Whole(bytes), Some(dialect)) => {
+    match read {
+        Held::Whole(bytes) => {
             exchange.record().request_bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            let call = if is_plain(head) { Call::read(dialect, &target.path, &bytes) } else { Call::default() };
-            Ok((Received::Whole(bytes, reservation), call))
+            Ok(Received::Whole(bytes, reservation))
         }
-        (Held::Whole(prefix) | Held::Over(prefix), _) => {
+        Held::Over(prefix) => {
             let (upload, progress) = Upload::new(prefix, body, limit);
-            Ok((Received::Streamed(upload, progress), Call::default()))
+            Ok(Received::Streamed(upload, progress))
         }
     }
 }
@@ -75,11 +72,6 @@ pub(super) async fn receive(
 /// Whether fields shall follow the body: they can go on only behind a body that passes as it comes.
 fn announces_trailers(head: &request::Parts) -> bool {
     head.headers.contains_key(header::TRAILER)
-}
-
-/// Whether the body is not compressed.
-fn is_plain(head: &request::Parts) -> bool {
-    head.headers.get(header::CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity")
 }
 
 /// The answer to a body over `server.body_limit`.

@@ -7,11 +7,9 @@ use percent_encoding::percent_decode_str;
 
 use super::refusal::Refusal;
 use crate::{
+    agent::Source,
     config::{Config, Upstream},
-    telemetry::{
-        self,
-        names::{AgentSource, Reason},
-    },
+    telemetry::{self, names::Reason},
     wire::Dialect,
 };
 
@@ -24,7 +22,7 @@ pub(super) struct Target {
     /// The calling agent, by its own word.
     pub agent: Option<Arc<str>>,
     /// How that is known.
-    pub agent_source: AgentSource,
+    pub agent_source: Source,
     /// The upstream.
     pub upstream: Arc<Upstream>,
     /// What the path's tail says, or the upstream's config.
@@ -84,12 +82,12 @@ fn split_agent(target: &str) -> (Option<Cow<'_, str>>, &str) {
 }
 
 /// The path beats the header beats the baggage. A name that is not valid is unknown.
-fn identify(named: Option<&str>, headers: &HeaderMap) -> (Option<Arc<str>>, AgentSource) {
+fn identify(named: Option<&str>, headers: &HeaderMap) -> (Option<Arc<str>>, Source) {
     let header = || headers.get("x-pillion-agent").map(|value| String::from_utf8_lossy(value.as_bytes()));
     let own_word = named.map(Cow::Borrowed).or_else(header).map(Cow::into_owned).or_else(|| telemetry::baggage_agent(headers));
     match own_word.filter(|name| telemetry::is_agent_name(name)) {
-        Some(name) => (Some(Arc::from(name)), AgentSource::Explicit),
-        None => (None, AgentSource::Unknown),
+        Some(name) => (Some(Arc::from(name)), Source::Explicit),
+        None => (None, Source::Unknown),
     }
 }
 

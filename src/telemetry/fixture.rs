@@ -5,11 +5,12 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::{
-    names::{AgentSource, AttemptResult, Outcome},
+    names::{AttemptResult, Outcome},
     record::{Attempt, ConnectPhases, Phase, Record, RetryCause},
     trace::TraceContext,
 };
 use crate::{
+    agent::Source,
     config,
     wire::{Call, Dialect, Reply, Usage},
 };
@@ -26,7 +27,7 @@ pub(crate) fn record() -> Record {
         outcome: Outcome::Ok,
         reason: None,
         agent: Some("planner".into()),
-        agent_source: AgentSource::Explicit,
+        agent_source: Source::Explicit,
         method: http::Method::POST,
         path: "/v1/chat/completions".to_owned(),
         dialect: Some(Dialect::OpenaiChat),
@@ -49,7 +50,7 @@ pub(crate) fn record() -> Record {
             model: Some("gpt-4o-2024-08-06".to_owned()),
             finish_reasons: vec!["stop".to_owned()],
             usage: Usage { input: Some(812), output: Some(95), cache_read: Some(512), ..Usage::default() },
-            error: None,
+            ..Reply::default()
         },
         streamed: true,
         attempts: vec![attempt(AttemptResult::ServerError, Some(500)), second],
@@ -63,6 +64,11 @@ pub(crate) fn record() -> Record {
         longest_gap: Duration::from_millis(40),
         overhead: Duration::from_micros(180),
         agent_timeout: Some(Duration::from_mins(1)),
+        conversation: None,
+        tools: Vec::new(),
+        prompt_tokens: None,
+        prompt_window: None,
+        cost: None,
         sdk_retry_count: Some(0),
         request_bytes: 4096,
         reply_bytes: 20_000,

@@ -10,10 +10,13 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    names::{AgentSource, AttemptResult, Clock, ERROR_OTHER, Outcome, Reason},
+    names::{AttemptResult, Clock, ERROR_OTHER, Outcome, Reason},
     trace::TraceContext,
 };
-use crate::wire::{Call, Dialect, Reply};
+use crate::{
+    agent::{Conversation, Source, ToolRun},
+    wire::{Call, Dialect, Reply},
+};
 
 /// One exchange: a request with its reply, however many attempts it took.
 #[derive(Debug, Clone)]
@@ -33,7 +36,7 @@ pub struct Record {
     /// Who called.
     pub agent: Option<Arc<str>>,
     /// How that is known.
-    pub agent_source: AgentSource,
+    pub agent_source: Source,
     /// The request's method.
     pub method: http::Method,
     /// The request's path as it was sent, without query, capped at 1 KiB.
@@ -76,6 +79,16 @@ pub struct Record {
     pub overhead: Duration,
     /// What the agent's SDK said it would wait.
     pub agent_timeout: Option<Duration>,
+    /// Its conversation, where one is known.
+    pub conversation: Option<Conversation>,
+    /// Runs of tools whose results this request brought.
+    pub tools: Vec<ToolRun>,
+    /// The prompt's tokens, as they were estimated before the provider counted them.
+    pub prompt_tokens: Option<u64>,
+    /// The model's window in tokens, where it is known.
+    pub prompt_window: Option<u64>,
+    /// What it has cost in USD, where prices and counts are known.
+    pub cost: Option<f64>,
     /// `x-stainless-retry-count`, if it was sent.
     pub sdk_retry_count: Option<u32>,
     /// Bytes of the request's body that were received.
@@ -234,7 +247,7 @@ impl Record {
             outcome: Outcome::Cancelled,
             reason: None,
             agent: None,
-            agent_source: AgentSource::Unknown,
+            agent_source: Source::Unknown,
             method,
             path,
             dialect: None,
@@ -256,6 +269,11 @@ impl Record {
             longest_gap: Duration::ZERO,
             overhead: Duration::ZERO,
             agent_timeout: None,
+            conversation: None,
+            tools: Vec::new(),
+            prompt_tokens: None,
+            prompt_window: None,
+            cost: None,
             sdk_retry_count: None,
             request_bytes: 0,
             reply_bytes: 0,

@@ -32,6 +32,39 @@ pub struct Call {
     pub prompt_messages: Option<u64>,
     /// Tools declared.
     pub tools_declared: Option<u64>,
+    /// The most likely tokens that are sampled from.
+    pub top_k: Option<f64>,
+    /// Penalty of frequent tokens.
+    pub frequency_penalty: Option<f64>,
+    /// Penalty of tokens that were there before.
+    pub presence_penalty: Option<f64>,
+    /// The seed of sampling.
+    pub seed: Option<i64>,
+    /// Texts that end the answer; at most 16 of at most 256 bytes.
+    pub stop_sequences: Vec<String>,
+    /// Choices asked for.
+    pub choices: Option<u64>,
+    /// The kind of answer asked for.
+    pub output_type: Option<OutputType>,
+    /// `service_tier`, where `OpenAI` is asked for one.
+    pub service_tier: Option<String>,
+    /// `stream_options.include_usage`, as it was sent.
+    pub include_usage: Option<bool>,
+    /// What the provider is to continue: `previous_response_id` or `conversation` of the Responses API.
+    pub continues: Option<String>,
+}
+
+/// `gen_ai.output.type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputType {
+    /// Free text, where that is asked for in so many words.
+    Text,
+    /// JSON, by a schema or not.
+    Json,
+    /// Pictures.
+    Image,
+    /// Sound.
+    Speech,
 }
 
 impl Call {
@@ -103,6 +136,7 @@ impl<'a> Found<'a> {
             prompt_characters: sum(self.prompt.and_then(|prompt| prompt.characters), self.system),
             prompt_messages: self.prompt.map(|prompt| prompt.messages),
             tools_declared: self.tools,
+            ..Call::default()
         }
     }
 }

@@ -12,21 +12,27 @@ mod failure;
 mod gemini;
 mod json;
 mod lines;
+mod mark;
+mod message;
 mod ollama;
 mod openai;
 mod partial;
 mod path;
 mod prompt;
 mod reading;
+mod request;
 mod skim;
 mod sse;
 mod text;
 mod websocket;
 mod zstd;
 
-pub use call::Call;
+pub use call::{Call, OutputType};
 pub use errors::{ErrorShape, error_body, error_event};
+pub use mark::TextMark;
+pub use message::{CalledTool, Data, Message, Role, Text, ToolResult, mark};
 pub use reading::{Progress, Reading, Skipped};
+pub use request::{Prompt, Request, Resume, Tools};
 pub use websocket::{Frames, GOING_AWAY, GOING_AWAY_MASKED};
 
 /// An API whose requests and replies Pillion can read. Found by the tail of the path alone.
@@ -61,6 +67,29 @@ pub struct Reply {
     pub usage: Usage,
     /// The error that the body (or an event of the stream) told.
     pub error: Option<ReplyError>,
+    /// Tools that the answer calls, in order; at most 128.
+    pub tool_calls: Vec<ToolCall>,
+    /// What the first choice's text is known by, reasoning not included.
+    pub text: TextMark,
+    /// That text itself where it is of at most 256 bytes: the answer to "who speaks next" is one.
+    pub short_text: Option<String>,
+    /// `service_tier`, where `OpenAI` says it.
+    pub service_tier: Option<String>,
+    /// `system_fingerprint`, where `OpenAI` says it.
+    pub system_fingerprint: Option<String>,
+}
+
+/// A tool that an answer calls.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ToolCall {
+    /// The id by which its result will come back; Gemini and Ollama have none.
+    pub id: Option<String>,
+    /// The tool's name, at most 256 bytes.
+    pub name: String,
+    /// What its arguments are known by.
+    pub mark: TextMark,
+    /// Its arguments as JSON; `None` if they are longer than 64 KiB (or 256 KiB with those of the other calls).
+    pub arguments: Option<String>,
 }
 
 /// Tokens of one exchange. `input` includes cached and cache-written ones, `output` includes reasoning,

@@ -243,6 +243,56 @@ impl Open {
     }
 }
 
+/// Hands over the pieces of the text that stands between the quotes of a string, unescaped. What is no escape is replaced by U+FFFD.
+pub(super) fn unescape(mut raw: &[u8], mut each: impl FnMut(&[u8])) {
+    while let Some(at) = memchr::memchr(b'\\', raw) {
+        each(&raw[..at]);
+        let (length, character) = escape(&raw[at..]);
+        each(character.encode_utf8(&mut [0; 4]).as_bytes());
+        raw = &raw[at + length..];
+    }
+    each(raw);
+}
+
+/// The character that an escape at the beginning of `raw` stands for, and how long it is written. A surrogate without its other half is U+FFFD.
+fn escape(raw: &[u8]) -> (usize, char) {
+    let plain = |character| (2, character);
+    match raw.get(1) {
+        Some(b'n') => plain('\n'),
+        Some(b't') => plain('\t'),
+        Some(b'r') => plain('\r'),
+        Some(b'b') => plain('\u{8}'),
+        Some(b'f') => plain('\u{c}'),
+        Some(byte @ (b'"' | b'\\' | b'/')) => plain(char::from(*byte)),
+        Some(b'u') => match hex(raw.get(2..6)) {
+            Some(high @ 0xd800..=0xdbff) => match hex(raw.get(8..12)).filter(|_| raw[6..].starts_with(b"\\u")) {
+                Some(low @ 0xdc00..=0xdfff) => (12, char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)).unwrap_or(REPLACED)),
+                _ => (6, REPLACED),
+            },
+            Some(code) => (6, char::from_u32(code).unwrap_or(REPLACED)),
+            None => plain(REPLACED),
+        },
+        Some(_) => plain(REPLACED),
+        None => (1, REPLACED),
+    }
+}
+
+const REPLACED: char = char::REPLACEMENT_CHARACTER;
+
+fn hex(digits: Option<&[u8]>) -> Option<u32> {
+    digits?.iter().try_fold(0, |number, digit| Some(number << 4 | char::from(*digit).to_digit(16)?))
+}
+
+/// The text that stands between the quotes of a string. What is no escape or no UTF-8 is replaced by U+FFFD.
+pub(super) fn unescaped_lossy(raw: &[u8]) -> Cow<'_, str> {
+    if !raw.contains(&b'\\') {
+        return String::from_utf8_lossy(raw);
+    }
+    let mut text = Vec::with_capacity(raw.len());
+    unescape(raw, |piece| text.extend_from_slice(piece));
+    Cow::Owned(String::from_utf8(text).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
 /// The text that stands between the quotes of a string; `None` if an escape of it is none.
 pub(super) fn unescaped(raw: &[u8]) -> Option<String> {
     let mut quoted = Vec::with_capacity(raw.len() + 2);
@@ -255,6 +305,23 @@ pub(super) fn unescaped(raw: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn escapes_are_read_as_serde_reads_them() {
+        for text in ["plain", "a\nb\t\"\\ /\u{8}\u{c}", "é€😀", "\u{0}\u{7f}\u{2028}", ""] {
+            let quoted = serde_json::to_string(text).unwrap();
+            let ascii = text.encode_utf16().fold(String::new(), |ascii, unit| format!("{ascii}\\u{unit:04x}"));
+            for raw in [&quoted[1..quoted.len() - 1], &ascii] {
+                assert_eq!(unescaped_lossy(raw.as_bytes()), text, "{raw}");
+            }
+        }
+        for (raw, expected) in
+            [(r"\ud800x", "\u{fffd}x"), (r"\x", "\u{fffd}"), (r"\u12", "\u{fffd}12"), ("\\", "\u{fffd}"), (r"\ud83d\u0041", "\u{fffd}A")]
+        {
+            assert_eq!(unescaped_lossy(raw.as_bytes()), expected, "{raw}");
+        }
+        assert_eq!(unescaped_lossy(b"\xff\\n"), "\u{fffd}\n");
+    }
 
     #[test]
     fn valid_values_are_passed_over_whole_and_others_not_at_all() {

@@ -8,6 +8,8 @@ pub mod gen_ai {
     pub const PROVIDER_NAME: &str = "gen_ai.provider.name";
     /// The agent that called.
     pub const AGENT_NAME: &str = "gen_ai.agent.name";
+    /// The conversation, by the agent's own word.
+    pub const CONVERSATION_ID: &str = "gen_ai.conversation.id";
     /// The model asked for.
     pub const REQUEST_MODEL: &str = "gen_ai.request.model";
     /// Whether a stream was asked for.

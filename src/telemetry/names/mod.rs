@@ -7,6 +7,8 @@ mod reasons;
 
 pub use reasons::Reason;
 
+use crate::agent::{Rule, Source};
+
 /// The schema of the attributes' names.
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.41.1";
 
@@ -169,23 +171,22 @@ impl AttemptResult {
     }
 }
 
-/// How an agent's name is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum AgentSource {
-    /// By its own word: path, header, baggage.
-    Explicit,
-    /// Not at all.
-    #[default]
-    Unknown,
-}
-
-impl AgentSource {
-    /// The attribute's value.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Explicit => "explicit",
-            Self::Unknown => UNKNOWN,
-        }
+/// The value of `pillion.agent.source`.
+pub fn agent_source(source: Source) -> &'static str {
+    match source {
+        Source::Explicit => "explicit",
+        Source::Unknown => UNKNOWN,
+        Source::Inferred(rule) => match rule {
+            Rule::Config => "inferred(config)",
+            Rule::Selection => "inferred(selection)",
+            Rule::HandOver => "inferred(hand_over)",
+            Rule::OwnTurn => "inferred(own_turn)",
+            Rule::Role => "inferred(role)",
+            Rule::Echo => "inferred(echo)",
+            Rule::OwnHistory => "inferred(own_history)",
+            Rule::Fingerprint => "inferred(fingerprint)",
+            Rule::Predicted => "inferred(predicted)",
+        },
     }
 }
 

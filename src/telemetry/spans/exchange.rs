@@ -8,7 +8,7 @@ use std::{
 use opentelemetry::{InstrumentationScope, KeyValue, trace::SpanId};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::{Attributes, Event, Outcome, Reason, Record, blank, event, gen_ai, general, pillion, status};
+use super::{Attributes, Event, Outcome, Reason, Record, agent_source, blank, event, gen_ai, general, pillion, status};
 use crate::wire::Dialect;
 
 /// The exchange's span. `alone` says that no attempt gets a span, so that what such a span would say is folded into this one.
@@ -98,7 +98,7 @@ fn carried(attributes: &mut Attributes, record: &Record) {
         .text(pillion::DIALECT, record.dialect.map(Dialect::name))
         .text(pillion::REFUSAL, record.refusal().map(Reason::as_str))
         .int(pillion::SDK_RETRY_COUNT, record.sdk_retry_count)
-        .text(pillion::AGENT_SOURCE, Some(record.agent_source.as_str()))
+        .text(pillion::AGENT_SOURCE, Some(agent_source(record.agent_source)))
         .seconds(pillion::AGENT_TIMEOUT, record.agent_timeout)
         .seconds(pillion::WAITED, (record.outcome == Outcome::Cancelled).then_some(waited));
 }

@@ -19,7 +19,7 @@ pub(super) use sampling::is_kept;
 
 use super::{
     names::{
-        Outcome, Reason, SCHEMA_URL,
+        Outcome, Reason, SCHEMA_URL, agent_source,
         attributes::{event, gen_ai, general, pillion},
     },
     record::{Attempt, Record},

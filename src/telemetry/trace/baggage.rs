@@ -1,4 +1,4 @@
-//! The agent's name as OpenTelemetry-instrumented programs send it: `gen_ai.agent.name` in W3C Baggage. Nothing else of the baggage is read.
+//! What OpenTelemetry-instrumented programs say in W3C Baggage: `gen_ai.agent.name` and `gen_ai.conversation.id`. Nothing else of it is read.
 
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode;
@@ -12,11 +12,20 @@ const NAME_MAX: usize = 64;
 
 /// `gen_ai.agent.name` of the request's baggage, if it is a valid name (see [`is_agent_name`]). The first member of that name counts.
 pub fn baggage_agent(headers: &HeaderMap) -> Option<String> {
+    member(headers, gen_ai::AGENT_NAME).filter(|name| is_agent_name(name))
+}
+
+/// `gen_ai.conversation.id` of the request's baggage. The first member of that name counts.
+pub fn baggage_conversation(headers: &HeaderMap) -> Option<String> {
+    member(headers, gen_ai::CONVERSATION_ID)
+}
+
+fn member(headers: &HeaderMap, name: &str) -> Option<String> {
     let lines = headers.get_all("baggage");
     if lines.iter().map(HeaderValue::len).sum::<usize>() > LENGTH_MAX {
         return None;
     }
-    lines.iter().flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).find_map(agent_of).filter(|name| is_agent_name(name))
+    lines.iter().flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).find_map(|member| value_of(member, name))
 }
 
 /// Whether this may name an agent: 1 to 64 letters, digits, spaces, `_`, `.`, `-`, and not only spaces.
@@ -25,11 +34,11 @@ pub fn is_agent_name(name: &str) -> bool {
     !name.trim().is_empty() && name.chars().all(fits) && name.chars().nth(NAME_MAX).is_none()
 }
 
-/// The value of `gen_ai.agent.name=VALUE;properties`, decoded; `None` for any other member.
-fn agent_of(member: &[u8]) -> Option<String> {
+/// The value of `NAME=VALUE;properties`, decoded; `None` for any other member.
+fn value_of(member: &[u8], name: &str) -> Option<String> {
     let equals = member.iter().position(|&byte| byte == b'=')?;
     let (key, value) = (&member[..equals], &member[equals + 1..]);
-    if key.trim_ascii() != gen_ai::AGENT_NAME.as_bytes() {
+    if key.trim_ascii() != name.as_bytes() {
         return None;
     }
     let value = value.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();

@@ -55,7 +55,7 @@ fn read(dialect: Dialect, status: u16, content_type: Option<&str>, body: &[u8]) 
 fn reply(id: &str, model: &str, reasons: &[&str], usage: Usage) -> Reply {
     let name = |name: &str| (!name.is_empty()).then(|| name.to_owned());
     let finish_reasons = reasons.iter().map(|reason| (*reason).to_owned()).collect();
-    Reply { id: name(id), model: name(model), finish_reasons, usage, error: None }
+    Reply { id: name(id), model: name(model), finish_reasons, usage, ..Reply::default() }
 }
 
 fn tokens(input: u64, output: u64) -> Usage {

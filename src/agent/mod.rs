@@ -1,0 +1,199 @@
+//! What is remembered between requests, bounded and expiring: who calls, which conversation a request belongs to, which tools run. It reads what
+//! the wire says and asserts nothing else: a name is explicit, inferred by a named rule, or unknown. No I/O, no clock: `now` is an argument.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::time::Instant;
+
+use crate::wire::{Dialect, Reply, Request, Resume};
+
+/// How an agent's name is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Source {
+    /// By its own word: path, header, baggage.
+    Explicit,
+    /// From what its framework leaves on the wire, by this rule.
+    Inferred(Rule),
+    /// Not at all.
+    #[default]
+    Unknown,
+}
+
+/// What a name was inferred from. In the order of their strength.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rule {
+    /// A rule of the config (`agents`).
+    Config,
+    /// The prompt by which a framework chooses who speaks next.
+    Selection,
+    /// The text by which one agent hands over to another.
+    HandOver,
+    /// Its own earlier turns stand under its name.
+    OwnTurn,
+    /// The system prompt says its role (`CrewAI`).
+    Role,
+    /// What it answered earlier came back under its name.
+    Echo,
+    /// It carries an answer of a known agent as its own.
+    OwnHistory,
+    /// Prompt and tools are those of a known agent of the same conversation.
+    Fingerprint,
+    /// It was chosen, or handed over to, just before.
+    Predicted,
+}
+
+/// A point in time, by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// For durations.
+    pub instant: Instant,
+    /// For what people read.
+    pub wall: SystemTime,
+}
+
+/// A request, as far as it says where it belongs.
+#[derive(Debug)]
+pub struct Arrival<'a> {
+    /// The agent's name by its own word.
+    pub agent: Option<Arc<str>>,
+    /// How that is known: `Explicit`, or `Inferred(Rule::Config)`.
+    pub source: Source,
+    /// The conversation by its own word: `x-pillion-conversation`, or `gen_ai.conversation.id` of the baggage.
+    pub conversation: Option<Arc<str>>,
+    /// The dialect.
+    pub dialect: Dialect,
+    /// The upstream's name.
+    pub upstream: Arc<str>,
+    /// What its body tells.
+    pub request: &'a Request<'a>,
+    /// The body.
+    pub body: &'a [u8],
+    /// The connection it came on: a number of its own for each.
+    pub connection: u64,
+    /// `x-stainless-retry-count`.
+    pub sdk_retry: Option<u32>,
+    /// The trace that the agent's `traceparent` names.
+    pub trace: Option<u128>,
+    /// The exchange's own span.
+    pub span_id: u64,
+}
+
+/// Where a request belongs.
+#[derive(Debug, Clone, Default)]
+pub struct Arrived {
+    /// Under which it is remembered, for [`Agents::answered`]; `None` where nothing is remembered of it.
+    pub place: Option<Place>,
+    /// Who calls.
+    pub agent: Option<Arc<str>>,
+    /// How that is known.
+    pub source: Source,
+    /// Its conversation.
+    pub conversation: Option<Conversation>,
+    /// The trace of its conversation.
+    pub trace: Option<u128>,
+    /// The span of the tool that it runs within, if it does (an agent used as a tool).
+    pub parent: Option<u64>,
+    /// Runs of tools that ended with it.
+    pub tools: Vec<ToolRun>,
+    /// Whether it is the SDK's repetition of a request that came before.
+    pub repeats: bool,
+}
+
+/// Under which an exchange is remembered until it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Place(pub u64);
+
+/// A conversation, and where in it an exchange stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversation {
+    /// Ours.
+    pub id: u64,
+    /// The agent's own id for it, if it said one.
+    pub given: Option<Arc<str>>,
+    /// Which exchange of the conversation this is, from 1.
+    pub turn: u64,
+}
+
+/// A tool's run: from the reply that called it to the request that brought its result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolRun {
+    /// The tool's name.
+    pub name: Arc<str>,
+    /// The call's id.
+    pub id: Option<Arc<str>>,
+    /// The agent that called it.
+    pub agent: Option<Arc<str>>,
+    /// When the reply that called it had ended.
+    pub called_at: SystemTime,
+    /// From then to the request that brought its result.
+    pub duration: Duration,
+    /// What went wrong, if something did.
+    pub error: Option<ToolError>,
+    /// The trace of the exchange that called it.
+    pub trace: u128,
+    /// Its own span.
+    pub span_id: u64,
+    /// The span of the exchange that called it.
+    pub parent: u64,
+}
+
+/// How a tool failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToolError {
+    /// With an exception of this type.
+    Exception(Arc<str>),
+    /// Without a type.
+    Failed,
+    /// There is no such tool.
+    Unknown,
+    /// Its arguments were refused.
+    Arguments,
+    /// No result ever came.
+    NoResult,
+}
+
+/// How an exchange ended that brought no good answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The agent hung up.
+    Cancelled,
+    /// It failed.
+    Failed,
+}
+
+/// The memory.
+#[derive(Debug, Default)]
+pub struct Agents {}
+
+impl Agents {
+    /// What is known of a body's beginning: so much need not be read again.
+    pub fn recall(&self, dialect: Dialect, body: &[u8]) -> Option<Resume> {
+        let _ = (dialect, body);
+        None
+    }
+
+    /// A request has arrived. Call it once for each, before it goes on.
+    pub fn arrive(&self, arrival: &Arrival<'_>, now: Moment) -> Arrived {
+        let _ = now;
+        Arrived { agent: arrival.agent.clone(), source: arrival.source, ..Arrived::default() }
+    }
+
+    /// The request's good answer has ended.
+    pub fn answered(&self, place: Place, reply: &Reply, now: Moment) {
+        let _ = (place, reply, now);
+    }
+
+    /// The request has ended without a good answer.
+    pub fn ended(&self, place: Place, ending: Ending, now: Moment) {
+        let _ = (place, ending, now);
+    }
+
+    /// Forgets what is old, and gives back the runs of tools whose result never came. To be called every few seconds.
+    pub fn expire(&self, now: Moment) -> Vec<ToolRun> {
+        let _ = now;
+        Vec::new()
+    }
+}

@@ -1,0 +1,98 @@
+//! A text's mark: a hash and a length by which the same text is known again, without keeping it. Blanks at both ends do not count, and neither does
+//! how the text was split or escaped.
+
+use xxhash_rust::xxh3::Xxh3Default;
+
+/// Blanks within a text that may turn out to stand at its end; a longer run counts as part of the text.
+const BLANKS_MAX: usize = 256;
+
+/// What a text is known by. Two different texts have the same mark once in 2⁶⁴.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct TextMark {
+    /// Of the text without the blanks at its ends.
+    pub hash: u64,
+    /// Its bytes in UTF-8, without the blanks at its ends. 0 for no text.
+    pub length: u64,
+}
+
+impl TextMark {
+    /// Of a text that is there as it is.
+    pub fn of(text: &str) -> Self {
+        let mut marker = Marker::default();
+        marker.add(text.as_bytes());
+        marker.mark()
+    }
+
+    /// Whether there is no text.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+}
+
+/// Makes a mark of a text that comes in pieces, unescaped.
+#[derive(Default)]
+pub(super) struct Marker {
+    hasher: Option<Box<Xxh3Default>>,
+    length: u64,
+    /// Blanks since the last other byte.
+    blanks: Vec<u8>,
+}
+
+impl Marker {
+    /// Adds the next piece.
+    pub(super) fn add(&mut self, piece: &[u8]) {
+        let piece = if self.length == 0 { piece.trim_ascii_start() } else { piece };
+        let solid = piece.trim_ascii_end().len();
+        if solid > 0 {
+            let blanks = std::mem::take(&mut self.blanks);
+            self.take(&blanks);
+            self.take(&piece[..solid]);
+        }
+        if self.length > 0 {
+            self.blanks.extend_from_slice(&piece[solid..]);
+            if self.blanks.len() > BLANKS_MAX {
+                let blanks = std::mem::take(&mut self.blanks);
+                self.take(&blanks);
+            }
+        }
+    }
+
+    /// The mark of what was added so far.
+    pub(super) fn mark(&self) -> TextMark {
+        TextMark { hash: self.hasher.as_ref().map_or(0, |hasher| hasher.digest()), length: self.length }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.hasher.get_or_insert_with(|| Box::new(Xxh3Default::new())).update(bytes);
+            self.length += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        }
+    }
+}
+
+impl std::fmt::Debug for Marker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Marker").field("length", &self.length).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Marker, TextMark};
+
+    #[test]
+    fn a_text_is_known_however_it_was_split_and_padded() {
+        let text = "The answer is  42.\n\nIt is.";
+        let whole = TextMark::of(text);
+        assert_eq!(whole.length, 26);
+        for split in 0..text.len() {
+            let mut marker = Marker::default();
+            for piece in [" \n", &text[..split], &text[split..], "\n ", "\t"] {
+                marker.add(piece.as_bytes());
+            }
+            assert_eq!(marker.mark(), whole, "{split}");
+        }
+        assert_ne!(TextMark::of("The answer is 42.\n\nIt is."), whole);
+        assert!(TextMark::of(" \n").is_empty() && TextMark::default().is_empty());
+    }
+}
