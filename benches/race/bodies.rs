@@ -63,6 +63,54 @@ impl Asking {
     }
 }
 
+/// A conversation that goes on: each request is the one before and a turn more, as agents resend their history.
+#[derive(Debug, Clone)]
+pub(crate) struct Growing {
+    first: Asking,
+    bytes: Vec<u8>,
+    turn: u32,
+}
+
+/// What stands behind the messages.
+const BEHIND: &[u8] = b"],\"model\":";
+/// Where the length of the body is told.
+const LENGTH: &[u8] = b"Content-Length: ";
+
+impl Growing {
+    /// One whose requests have `from` bytes at first, and never more digits in their length than that.
+    pub(crate) fn new(host: SocketAddr, from: usize, seed: u64) -> Self {
+        let first = Asking::chat(host, from, seed, Errand::Whole);
+        Self { bytes: Vec::new(), first, turn: 0 }
+    }
+
+    /// The next request. A conversation that would become too long ends, and one of its own begins.
+    pub(crate) fn next(&mut self, number: u64) -> &[u8] {
+        if self.bytes.is_empty() || !self.grow() {
+            self.first.number(number);
+            self.bytes.clone_from(&self.first.bytes);
+            self.turn = 0;
+        }
+        &self.bytes
+    }
+
+    fn grow(&mut self) -> bool {
+        self.turn += 1;
+        let behind = memchr::memmem::rfind(&self.bytes, BEHIND).expect("the model stands behind the messages");
+        let turn = work(1_000_000 + self.turn, CODE[0]).iter().fold(String::new(), |turn, message| format!("{turn},{message}"));
+        let tail = self.bytes.split_off(behind);
+        self.bytes.extend_from_slice(turn.as_bytes());
+        self.bytes.extend_from_slice(&tail);
+        let head = memchr::memmem::find(&self.bytes, b"\r\n\r\n").expect("a head ends") + 4;
+        let length = (self.bytes.len() - head).to_string();
+        let at = memchr::memmem::find(&self.bytes, LENGTH).expect("a length is told") + LENGTH.len();
+        let fits = self.bytes[at + length.len()] == b'\r';
+        if fits {
+            self.bytes[at..at + length.len()].copy_from_slice(length.as_bytes());
+        }
+        fits
+    }
+}
+
 fn chat(size: usize, seed: u64, stream: bool) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut messages =

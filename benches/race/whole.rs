@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    bodies::Asking,
+    bodies::{Asking, Growing},
     contenders::Running,
     http::{Errand, Wire},
     usage::{Meter, float, percentile},
@@ -34,22 +34,35 @@ const LAST: Duration = Duration::from_secs(5);
 pub(crate) struct Case {
     /// Bytes of a request's body.
     pub(crate) size: usize,
-    /// Whether each request has a body of its own.
-    pub(crate) fresh: bool,
+    /// What it is.
+    pub(crate) body: Body,
     /// Connections, each with one request at a time.
     pub(crate) connections: u64,
 }
 
+/// What the bodies of a case have to do with each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// They are the same.
+    Same,
+    /// Each is of its own, from its first message on.
+    New,
+    /// Each is the one before and a turn more; one in some fifty begins anew.
+    GoesOn,
+}
+
 /// All cases.
-pub(crate) const CASES: [Case; 8] = [
-    Case { size: 1000, fresh: false, connections: 1 },
-    Case { size: 1000, fresh: false, connections: 16 },
-    Case { size: 1000, fresh: true, connections: 1 },
-    Case { size: 1000, fresh: true, connections: 16 },
-    Case { size: 100_000, fresh: false, connections: 1 },
-    Case { size: 100_000, fresh: false, connections: 16 },
-    Case { size: 100_000, fresh: true, connections: 1 },
-    Case { size: 100_000, fresh: true, connections: 16 },
+pub(crate) const CASES: [Case; 10] = [
+    Case { size: 1000, body: Body::Same, connections: 1 },
+    Case { size: 1000, body: Body::Same, connections: 16 },
+    Case { size: 1000, body: Body::New, connections: 1 },
+    Case { size: 1000, body: Body::New, connections: 16 },
+    Case { size: 100_000, body: Body::Same, connections: 1 },
+    Case { size: 100_000, body: Body::Same, connections: 16 },
+    Case { size: 100_000, body: Body::New, connections: 1 },
+    Case { size: 100_000, body: Body::New, connections: 16 },
+    Case { size: 100_000, body: Body::GoesOn, connections: 1 },
+    Case { size: 100_000, body: Body::GoesOn, connections: 16 },
 ];
 
 /// What was measured.
@@ -66,7 +79,11 @@ pub(crate) struct Measured {
 impl Case {
     /// The heading in the table.
     pub(crate) fn title(&self) -> String {
-        let body = if self.fresh { "a new body each time" } else { "the same body" };
+        let body = match self.body {
+            Body::Same => "the same body",
+            Body::New => "a new body each time",
+            Body::GoesOn => "a conversation that goes on",
+        };
         let plural = if self.connections == 1 { "" } else { "s" };
         format!("whole replies, {} KB, {body}, {} connection{plural}", self.size / 1000, self.connections)
     }
@@ -76,10 +93,7 @@ impl Case {
         let shared = Arc::new(Shared::default());
         let mut loads = JoinSet::new();
         for connection in 0..self.connections {
-            let seed = if self.fresh { connection * VARIANTS } else { 0 };
-            let variants = if self.fresh { VARIANTS } else { 1 };
-            let askings = (0..variants).map(|variant| Asking::chat(contender.address, self.size, seed + variant, Errand::Whole)).collect();
-            loads.spawn(load(contender.address, askings, self.fresh, Arc::clone(&shared)));
+            loads.spawn(load(contender.address, Asked::new(self, contender.address, connection), Arc::clone(&shared)));
         }
         sleep(warm).await;
         let meter = Meter::start(contender.process())?;
@@ -103,7 +117,39 @@ struct Shared {
     number: AtomicU64,
 }
 
-async fn load(address: SocketAddr, mut askings: Vec<Asking>, fresh: bool, shared: Arc<Shared>) -> anyhow::Result<Vec<Duration>> {
+/// What one connection asks, one after the other.
+#[derive(Debug)]
+enum Asked {
+    Same(Asking),
+    New(Vec<Asking>),
+    GoesOn(Box<Growing>),
+}
+
+impl Asked {
+    fn new(case: &Case, host: SocketAddr, connection: u64) -> Self {
+        let asking = |seed| Asking::chat(host, case.size, seed, Errand::Whole);
+        match case.body {
+            Body::Same => Self::Same(asking(0)),
+            Body::New => Self::New((0..VARIANTS).map(|variant| asking(connection * VARIANTS + variant)).collect()),
+            Body::GoesOn => Self::GoesOn(Box::new(Growing::new(host, case.size - case.size / 5, connection))),
+        }
+    }
+
+    fn next(&mut self, turn: usize, number: u64) -> &[u8] {
+        match self {
+            Self::Same(asking) => asking.bytes(),
+            Self::New(askings) => {
+                let variants = askings.len();
+                let asking = &mut askings[turn % variants];
+                asking.number(number);
+                asking.bytes()
+            }
+            Self::GoesOn(growing) => growing.next(number),
+        }
+    }
+}
+
+async fn load(address: SocketAddr, mut asked: Asked, shared: Arc<Shared>) -> anyhow::Result<Vec<Duration>> {
     let mut wire = Wire::connect(address).await?;
     let mut latencies = Vec::new();
     for turn in 0.. {
@@ -111,13 +157,9 @@ async fn load(address: SocketAddr, mut askings: Vec<Asking>, fresh: bool, shared
         if shared.over.load(Ordering::Relaxed) || number >= REQUESTS_MAX {
             break;
         }
-        let variants = askings.len();
-        let asking = &mut askings[turn % variants];
-        if fresh {
-            asking.number(number);
-        }
+        let bytes = asked.next(turn, number);
         let begun = Instant::now();
-        wire.write(asking.bytes()).await?;
+        wire.write(bytes).await?;
         let head = wire.reply().await?;
         let length = wire.skip(head.framing).await?;
         ensure!(head.status == 200 && length > 500, "answered with status {} and {length} bytes", head.status);
