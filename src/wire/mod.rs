@@ -17,22 +17,26 @@ mod message;
 mod ollama;
 mod openai;
 mod partial;
+mod parts;
 mod path;
 mod prompt;
 mod reading;
 mod request;
+mod settings;
 mod skim;
 mod sse;
 mod text;
+mod tools;
 mod websocket;
 mod zstd;
 
 pub use call::{Call, OutputType};
 pub use errors::{ErrorShape, error_body, error_event};
-pub use mark::TextMark;
+pub use mark::{TextMark, hash};
 pub use message::{CalledTool, Data, Message, Role, Text, ToolResult, mark};
 pub use reading::{Progress, Reading, Skipped};
-pub use request::{Prompt, Request, Resume, Tools};
+pub use request::{Frame, Prompt, Request, Resume};
+pub use tools::{DeclaredTool, Tools};
 pub use websocket::{Frames, GOING_AWAY, GOING_AWAY_MASKED};
 
 /// An API whose requests and replies Pillion can read. Found by the tail of the path alone.

@@ -29,14 +29,14 @@ pub struct Progress {
     pub error: bool,
 }
 
-/// Why an answer was not read, or not to its end.
+/// Why an answer or a request was not read, or not to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Skipped {
     /// Not JSON where JSON was due.
     Parse,
     /// One event was longer than the bound (1 MiB).
     EventSize,
-    /// A whole body was longer than the bound (8 MiB).
+    /// A whole body was longer than the bound (8 MiB), had more parts than are kept, or was not held.
     Size,
     /// Compressed in a way that is not read: an unknown one, or more than one.
     Encoding,

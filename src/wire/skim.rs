@@ -26,6 +26,27 @@ impl<'a> Skim<'a> {
         Self { bytes, at: 0, depth: 0 }
     }
 
+    /// Within a text: at this offset, so many levels deep. What lies before was passed over by another.
+    pub(super) fn within(bytes: &'a [u8], at: usize, depth: u32) -> Self {
+        Self { bytes, at, depth }
+    }
+
+    /// How far it is.
+    pub(super) fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// Goes on from a later place on the same level, or on the next level if so many are `opened` in between.
+    pub(super) fn jump(&mut self, at: usize, opened: u32) {
+        self.at = at;
+        self.depth += opened;
+    }
+
+    /// What lies between an offset and here.
+    pub(super) fn since(&self, start: usize) -> &'a [u8] {
+        self.bytes.get(start..self.at).unwrap_or_default()
+    }
+
     /// The first byte of the next token.
     pub(super) fn peek(&mut self) -> Result<u8, NotJson> {
         loop {
@@ -71,12 +92,13 @@ impl<'a> Skim<'a> {
         Ok(&rest[..from])
     }
 
-    /// Passes over a string, and counts the characters (Unicode scalar values) of its text.
-    pub(super) fn characters(&mut self) -> Result<u64, NotJson> {
+    /// What stands between the quotes of a string, escapes as written, and the characters (Unicode scalar values) of its text.
+    pub(super) fn counted(&mut self) -> Result<(&'a [u8], u64), NotJson> {
         self.take(b'"')?;
-        let text = text::find::<true>(&self.bytes[self.at..]).ok_or(NotJson)?;
+        let rest = &self.bytes[self.at..];
+        let text = text::find::<true>(rest).ok_or(NotJson)?;
         self.at += text.length + 1;
-        Ok(text.characters)
+        Ok((&rest[..text.length], text.characters))
     }
 
     /// A key and its colon.
@@ -112,13 +134,16 @@ impl<'a> Skim<'a> {
         self.take(b'[')?;
         self.depth += 1;
         if self.peek()? != b']' {
-            loop {
-                each(self)?;
-                if self.peek()? != b',' {
-                    break;
-                }
-                self.at += 1;
-            }
+            each(self)?;
+        }
+        self.array_rest(each)
+    }
+
+    /// The same behind an element of an array that it is already within.
+    pub(super) fn array_rest(&mut self, mut each: impl FnMut(&mut Self) -> Result<(), NotJson>) -> Result<(), NotJson> {
+        while self.peek()? == b',' {
+            self.at += 1;
+            each(self)?;
         }
         self.depth -= 1;
         self.take(b']')
