@@ -10,6 +10,8 @@ use crate::wire::{self, Message, Prompt, Request, Role, Text, TextMark, ToolResu
 const SAID_MAX: usize = 48;
 /// Messages at a prompt's end whose tool calls and results are looked at.
 const LOOKED_MAX: usize = 256;
+/// Bytes of a text that tell its message from others.
+const STEP_MAX: usize = 1024;
 /// Names of others that are remembered of one request.
 const NAMES_MAX: usize = 64;
 /// Longest text that is marked, in bytes as written.
@@ -63,17 +65,19 @@ pub(super) struct Heard<'r> {
     pub(super) tools: u64,
     /// The first text of a user; `None` where the beginning was not read again.
     pub(super) opening: Option<TextMark>,
-    /// The prompt as a whole; `None` where its beginning was not read again.
-    pub(super) whole: Option<u64>,
-    /// Whether nothing but questions is in it: no turn of a model, no result of a tool.
+    /// What is read of the prompt, step by step: the same for the same, however much of it was known before.
+    pub(super) steps: Vec<u64>,
+    /// Whether nothing but questions is in what is read: no turn of a model, no result of a tool.
     pub(super) is_fresh: bool,
     /// Whether what is read begins with a model's turn.
     pub(super) goes_on: bool,
+    /// Whether a user has the last word.
+    pub(super) has_more: bool,
     /// In the order in which it stands there.
     pub(super) said: Vec<Said>,
     /// Names of others that speak in it.
     pub(super) names: Vec<Arc<str>>,
-    /// Ids of the calls that the model's turns in it tell.
+    /// The calls that the model's turns in it tell, by [`call_key`].
     pub(super) called: Vec<u64>,
     pub(super) brought: Vec<Brought<'r>>,
     /// What code that the agent wrote came to: the texts behind its last turn.
@@ -90,13 +94,15 @@ impl<'r> Heard<'r> {
     /// Listens to a request.
     pub(super) fn of(request: &'r Request<'r>) -> Self {
         let Some(prompt) = &request.prompt else { return Self::default() };
-        let mut heard = Self { tools: prompt.tools.map_or(0, |tools| tools.fingerprint()), is_fresh: prompt.known == 0, ..Self::default() };
+        let mut heard = Self { tools: prompt.tools.map_or(0, |tools| tools.fingerprint()), is_fresh: true, ..Self::default() };
         heard.beside = prompt.system.as_ref().map_or(0, |system| marked(&system.texts).hash);
         let messages = &prompt.messages;
         heard.goes_on = messages.first().is_some_and(|first| first.role == Role::Assistant);
+        heard.has_more = messages.last().is_some_and(|last| last.role == Role::User && last.results.is_empty());
         let marked_from = messages.len().saturating_sub(SAID_MAX);
         let looked_from = messages.len().saturating_sub(LOOKED_MAX);
         let last_turn = messages.iter().rposition(|message| message.role == Role::Assistant);
+        heard.steps.extend(messages.iter().take(LOOKED_MAX).map(step));
         for (index, message) in messages.iter().enumerate().skip(looked_from) {
             heard.take_tools(message, last_turn.is_none_or(|turn| index > turn));
             heard.take_name(message);
@@ -119,8 +125,8 @@ impl<'r> Heard<'r> {
 
     fn take_tools(&mut self, message: &'r Message<'r>, is_last: bool) {
         self.is_fresh &= message.calls.is_empty() && message.results.is_empty() && message.role != Role::Assistant;
-        self.called.extend(message.calls.iter().filter_map(|call| call.id.as_deref()).map(id_key));
-        let brought = |result: &'r ToolResult<'r>| Brought { key: result.id.as_deref().map(id_key), result, is_last };
+        self.called.extend(message.calls.iter().map(|call| call_key(call.id.as_deref(), &call.name)));
+        let brought = |result: &'r ToolResult<'r>| Brought { key: result.id.as_deref().filter(|id| !id.is_empty()).map(id_key), result, is_last };
         self.brought.extend(message.results.iter().map(brought));
     }
 
@@ -162,9 +168,6 @@ impl<'r> Heard<'r> {
         self.listed = Some(listed);
         let first = prompt.messages.iter().find(|message| message.role == Role::User && !message.texts.is_empty());
         self.opening = first.map(|first| prefixed(first, None).map_or_else(|| marked(&first.texts), |(_, mark)| mark)).filter(|mark| !mark.is_empty());
-        let list = u64::try_from(prompt.list.len()).unwrap_or(u64::MAX);
-        let told = self.said.iter().fold(list ^ self.beside.rotate_left(1) ^ listed, |all, said| join(all, said.mark.hash));
-        self.whole = Some(self.called.iter().fold(join(told, self.tools), |all, &key| join(all, key)));
     }
 
     fn take_kind(&mut self, prompt: &Prompt<'_>) {
@@ -210,6 +213,21 @@ pub(super) fn id_key(id: &str) -> u64 {
 /// A hash of what two hashes stand for, one behind the other.
 pub(super) fn join(before: u64, next: u64) -> u64 {
     (before.rotate_left(23) ^ next).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// What a call is known by: its id; where there is none its tool.
+pub(super) fn call_key(id: Option<&str>, name: &str) -> u64 {
+    id.filter(|id| !id.is_empty()).map_or_else(|| join(1, id_key(name)), id_key)
+}
+
+/// What tells a message from others, cheaply.
+fn step(message: &Message<'_>) -> u64 {
+    let texts = message.texts.iter().map(|text| *text).chain(message.results.iter().flat_map(|result| result.texts.iter().copied()));
+    let told = texts.fold(u64::from(message.characters.is_some()), |all, text| {
+        let raw = text.raw();
+        join(all, wire::hash(&raw[..raw.len().min(STEP_MAX)]))
+    });
+    message.calls.iter().fold(told, |all, call| join(all, call_key(call.id.as_deref(), &call.name)))
 }
 
 fn marked(texts: &[Text<'_>]) -> TextMark {

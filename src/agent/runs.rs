@@ -40,7 +40,7 @@ pub(super) struct Run {
     pub(super) caller: Caller,
     pub(super) name: Arc<str>,
     id: Option<Arc<str>>,
-    called: Moment,
+    pub(super) called: Moment,
     /// Whether it has ended. It is remembered all the same: its id still says where a request belongs.
     pub(super) is_over: bool,
     /// The thread that runs within it.
