@@ -257,3 +257,6 @@ impl Hasher for Given {
         self.0 = value;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ mod fields;
 mod glob;
 mod listen;
 mod load;
+mod models;
 mod otlp;
 mod proxies;
 mod reporting;
@@ -27,6 +28,7 @@ pub use environment::Environment;
 pub use errors::{Errors, Origin, Origins};
 pub use listen::Listen;
 pub use load::{Flags, Loaded, load, read};
+pub use models::{ByModel, Context, Prices};
 pub use tls::{Tls, TlsError};
 pub use upstreams::UrlError;
 
@@ -45,6 +47,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// The exceptions to transparency that are switched on, and the policies where no route says otherwise.
     pub policy: Arc<Policy>,
+    /// What is known of models' windows.
+    pub context: Context,
     /// What is reported, where to, and how much of it.
     pub telemetry: Telemetry,
 }
@@ -237,6 +241,8 @@ pub struct Telemetry {
     pub propagate: bool,
     /// When attempts get spans of their own. Default when retried (or failed).
     pub attempt_spans: AttemptSpans,
+    /// Prices in place of the bundled table's.
+    pub prices: ByModel<Prices>,
 }
 
 /// `telemetry.otlp`.

@@ -86,10 +86,7 @@ impl Memory {
 
     /// How long the prompt is, as far as it can be told now.
     fn measure(&self, exchange: &mut Exchange, call: &Call) {
-        let Some(model) = call.model.as_deref() else { return };
-        let record = exchange.record();
-        record.prompt_window = self.models.find(model).and_then(|model| model.window);
-        record.prompt_tokens = call.prompt_characters.and_then(|characters| self.models.estimate(model, characters)).map(|estimate| estimate.tokens);
+        exchange.record().prompt_tokens = self.models.estimate(call).map(|estimate| estimate.tokens);
     }
 }
 

@@ -16,7 +16,7 @@ mod send;
 mod silence;
 mod tunnel;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, Version, request, response};
@@ -43,7 +43,7 @@ use crate::{
     config::{Config, Policy},
     drain::{self, Drain, Stage},
     telemetry::{Telemetry, names::Reason},
-    upstream::{AgentLimit, Destination, Destinations},
+    upstream::{AgentLimit, Destination, Destinations, rate_limits},
     wire::{Call, Dialect},
 };
 
@@ -167,6 +167,7 @@ impl Proxy {
     /// The way down: the head now, the body as it comes.
     fn relay(&self, mut exchange: Exchange, mut sent: Sent, way: Way) -> Response<Relayed> {
         exchange.answered(sent.answer.head.status.as_u16());
+        exchange.record().rate_limits = rate_limits(&sent.answer.head.headers, SystemTime::now());
         let name = exchange.record().trace.exchange_id();
         let attempts = exchange.record().attempts.len();
         let downward = Downward { carry: &way.policy.carry, mark: &self.mark, exchange: name.to_header(), attempts, spent: sent.spent };
