@@ -68,6 +68,7 @@ impl Memory {
             known,
             connection,
             sdk_retry: record.sdk_retry_count,
+            timeout: record.agent_timeout,
             trace: record.trace.parent_id.map(|_| record.trace.trace_id),
             span_id: record.trace.span_id,
         };
