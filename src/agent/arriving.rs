@@ -101,7 +101,14 @@ impl Memory {
     }
 
     /// Writes the exchange down, and says where it belongs.
-    fn place(&mut self, asked: &Asked<'_, '_>, (thread, belongs): (u64, Belongs), caller: (Option<Arc<str>>, Source), tools: Vec<ToolRun>, now: Moment) -> Arrived {
+    fn place(
+        &mut self,
+        asked: &Asked<'_, '_>,
+        (thread, belongs): (u64, Belongs),
+        caller: (Option<Arc<str>>, Source),
+        tools: Vec<ToolRun>,
+        now: Moment,
+    ) -> Arrived {
         let arrival = asked.arrival;
         let number = belongs.conversation.unwrap_or_default();
         let Some(conversation) = self.conversations.find_mut(&number) else { return Arrived::default() };

@@ -131,7 +131,8 @@ impl Memory {
             open.map(|run| RunningTool { name: Arc::clone(&run.name), agent: thread.agent.clone(), since: run.called.wall })
         });
         let within = threads.iter().filter_map(|thread| Some((thread, self.runs.find(thread.within?)?)));
-        let children = within.map(|(thread, run)| (self.threads.find(&run.caller.thread).and_then(|parent| parent.agent.clone()), thread.agent.clone()));
+        let children =
+            within.map(|(thread, run)| (self.threads.find(&run.caller.thread).and_then(|parent| parent.agent.clone()), thread.agent.clone()));
         Some(ConversationView {
             id,
             given: conversation.given.clone(),

@@ -6,6 +6,7 @@
 mod support;
 
 mod architecture;
+mod attribution;
 mod captures;
 mod carry;
 mod compressed;
