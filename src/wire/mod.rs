@@ -22,7 +22,9 @@ mod prompt;
 mod reading;
 mod request;
 mod skim;
+mod splice;
 mod sse;
+mod strip;
 mod text;
 mod websocket;
 mod zstd;
@@ -33,6 +35,8 @@ pub use mark::TextMark;
 pub use message::{CalledTool, Data, Message, Role, Text, ToolResult, mark};
 pub use reading::{Progress, Reading, Skipped};
 pub use request::{Prompt, Request, Resume, Tools};
+pub use splice::Splice;
+pub use strip::Strip;
 pub use websocket::{Frames, GOING_AWAY, GOING_AWAY_MASKED};
 
 /// An API whose requests and replies Pillion can read. Found by the tail of the path alone.
