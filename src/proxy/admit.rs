@@ -1,6 +1,6 @@
 //! Step 3: what is asked, who asks, and which conversation it belongs to. Read once, from the body as it is held; nothing of it is changed.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{ops::Range, sync::Arc, time::SystemTime};
 
 use http::{HeaderMap, header};
 use tokio::time::Instant;
@@ -31,16 +31,16 @@ impl Memory {
         Moment { instant: Instant::now(), wall: SystemTime::now() }
     }
 
-    /// Reads the request, and writes down what it says and where it belongs.
-    pub(super) fn admit(&self, exchange: &mut Exchange, headers: &HeaderMap, target: &Target, received: &Received) -> Call {
-        let (Some(dialect), Received::Whole(body, _)) = (target.dialect, received) else { return Call::default() };
+    /// Reads the request, and writes down what it says and where it belongs. Gives what it asks for, and where in its body the messages lie, if that is known.
+    pub(super) fn admit(&self, exchange: &mut Exchange, headers: &HeaderMap, target: &Target, received: &Received) -> (Call, Range<usize>) {
+        let (Some(dialect), Received::Whole(body, _)) = (target.dialect, received) else { return Default::default() };
         // A body that is compressed is not read.
         let body: &[u8] = if is_plain(headers) { body } else { &[] };
         let resume = self.agents.recall(dialect, body);
         let request = Request::read(dialect, &target.path, body, resume.as_ref());
         self.place(exchange, (headers, target, dialect), (&request, body));
         self.measure(exchange, &request.call);
-        request.call
+        (request.call, request.prompt.map(|prompt| prompt.list).unwrap_or_default())
     }
 
     fn place(&self, exchange: &mut Exchange, (headers, target, dialect): (&HeaderMap, &Target, Dialect), (request, body): (&Request<'_>, &[u8])) {
