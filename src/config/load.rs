@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Config, Policy, Upstream, destinations,
+    Config, Policy, Upstream, agents, destinations,
     environment::{self, Environment, put},
     errors::{Errors, Origin, Origins, Problem},
     fields::{Fields, Reading},
@@ -101,10 +101,10 @@ fn config(reading: &mut Reading<'_>, root: Node, flags: &Flags, base: &Path) -> 
     fields.later("context", &[]);
     fields.later("limits", &[]);
     fields.later("loops", &[]);
-    fields.later("agents", &[]);
+    let agents = agents::agents(&mut fields, &routes, &policy);
     fields.finish();
     let upstreams: Option<BTreeMap<_, _>> = upstreams.into_iter().map(|(name, upstream)| Some((name, upstream?))).collect();
-    Some(Config { server, upstreams: upstreams?, only_upstream: only_upstream.flatten().map(Arc::new), routes, policy, telemetry })
+    Some(Config { server, upstreams: upstreams?, only_upstream: only_upstream.flatten().map(Arc::new), routes, agents, policy, telemetry })
 }
 
 fn only_upstream(reading: &mut Reading<'_>, url: &str) -> Option<Upstream> {

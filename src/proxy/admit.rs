@@ -1,20 +1,33 @@
 //! Step 3: what is asked, who asks, and which conversation it belongs to. Read once, from the body as it is held; nothing of it is changed.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
 use http::{HeaderMap, header};
 use tokio::time::Instant;
 
-use super::{exchange::Exchange, receive::Received, route::Target};
+use super::{
+    exchange::Exchange,
+    receive::Received,
+    route::{Target, by_rule},
+};
 use crate::{
-    agent::{Agents, Arrival, Moment},
+    agent::{Agents, Arrival, Moment, Source},
+    config::{Asking, Config},
     context::Models,
     telemetry,
-    wire::{Call, Dialect, Request},
+    wire::{Call, Dialect, Message, Request, Role},
 };
 
 /// Longest id of a conversation that is taken from a header, in bytes.
 const CONVERSATION_MAX: usize = 256;
+
+/// Of a system text, so much is looked at by the rules of the config, in bytes.
+const SYSTEM_MAX: usize = 8 << 10;
+/// So many system messages, and so many texts of each.
+const SYSTEM_TEXTS_MAX: usize = 8;
+
+/// An agent's name, and how it is known.
+type Caller = (Option<Arc<str>>, Source);
 
 /// What is remembered between exchanges.
 #[derive(Debug, Clone, Default)]
@@ -32,23 +45,32 @@ impl Memory {
     }
 
     /// Reads the request, and writes down what it says and where it belongs.
-    pub(super) fn admit(&self, exchange: &mut Exchange, headers: &HeaderMap, target: &Target, received: &Received) -> Call {
+    pub(super) fn admit(&self, exchange: &mut Exchange, (headers, config): (&HeaderMap, &Config), target: &Target, received: &Received) -> Call {
         let (Some(dialect), Received::Whole(body, _)) = (target.dialect, received) else { return Call::default() };
         // A body that is compressed is not read.
         let body: &[u8] = if is_plain(headers) { body } else { &[] };
-        let resume = self.agents.recall(dialect, body);
+        // A rule that asks for the system text wants the whole prompt.
+        let rules = target.agent_source != Source::Explicit && config.agents.need_system();
+        let resume = if rules { None } else { self.agents.recall(dialect, body) };
         let request = Request::read(dialect, &target.path, body, resume.as_ref());
-        self.place(exchange, (headers, target, dialect), (&request, body));
+        let caller = if rules { named_by_rule(config, headers, target, &request) } else { (target.agent.clone(), target.agent_source) };
+        self.place(exchange, (headers, target, dialect), (&request, body), caller);
         self.measure(exchange, &request.call);
         request.call
     }
 
-    fn place(&self, exchange: &mut Exchange, (headers, target, dialect): (&HeaderMap, &Target, Dialect), (request, body): (&Request<'_>, &[u8])) {
+    fn place(
+        &self,
+        exchange: &mut Exchange,
+        (headers, target, dialect): (&HeaderMap, &Target, Dialect),
+        (request, body): (&Request<'_>, &[u8]),
+        (agent, source): Caller,
+    ) {
         let connection = exchange.peer().number();
         let record = exchange.record();
         let arrival = Arrival {
-            agent: target.agent.clone(),
-            source: target.agent_source,
+            agent,
+            source,
             conversation: conversation(headers),
             dialect,
             upstream: Arc::clone(&target.upstream.name),
@@ -78,6 +100,15 @@ impl Memory {
         record.prompt_window = self.models.find(model).and_then(|model| model.window);
         record.prompt_tokens = call.prompt_characters.and_then(|characters| self.models.estimate(model, characters)).map(|estimate| estimate.tokens);
     }
+}
+
+/// The name that a rule of the config gives, now that the system texts are known.
+fn named_by_rule(config: &Config, headers: &HeaderMap, target: &Target, request: &Request<'_>) -> Caller {
+    let prompt = request.prompt.as_ref();
+    let messages = prompt.into_iter().flat_map(|prompt| prompt.system.iter().chain(&prompt.messages)).filter(|message| message.role == Role::System);
+    let text = |message: &Message<'_>| message.texts.iter().take(SYSTEM_TEXTS_MAX).map(|text| text.decoded(SYSTEM_MAX)).collect::<String>();
+    let system: Vec<Cow<'_, str>> = messages.take(SYSTEM_TEXTS_MAX).map(|message| Cow::Owned(text(message))).collect();
+    by_rule(config, &Asking { path: &target.path, query: target.query(), headers, system: &system })
 }
 
 /// The conversation's id by the agent's own word.

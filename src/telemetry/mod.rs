@@ -38,7 +38,7 @@ use names::{Outcome, Reason, Side};
 use otlp::Otlp;
 pub use otlp::StartError;
 pub use record::{Attempt, ConnectPhases, Phase, Record, RetryCause};
-pub use trace::{ExchangeId, TraceContext, baggage_agent, baggage_conversation, is_agent_name};
+pub use trace::{ExchangeId, TraceContext, baggage_agent, baggage_conversation};
 
 use crate::config;
 
