@@ -17,8 +17,10 @@ fn config(yaml: &str) -> Config {
     outcome(yaml).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-/// `request`: path and query, headers, system texts.
-fn named(config: &Config, (target, headers, system): (&str, &[(&'static str, &str)], &[&str])) -> Option<String> {
+/// Path and query, headers, system texts.
+type Request<'a> = (&'a str, &'a [(&'static str, &'a str)], &'a [&'a str]);
+
+fn named(config: &Config, (target, headers, system): Request<'_>) -> Option<String> {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         map.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
@@ -39,7 +41,7 @@ fn a_rule_names_the_requests_for_which_all_of_it_holds() {
 - {name: beta, when: {path: '/b/*'}}
 - {name: never, timeouts: {idle: 1s}}",
     );
-    let table: [((&str, &[(&'static str, &str)], &[&str]), Option<&str>); 10] = [
+    let table: [(Request<'_>, Option<&str>); 10] = [
         (("/a/v1", &[("x-team", "red"), ("x-env", "prod")], &[]), Some("both")),
         (("/a/v1", &[("x-team", "red")], &[]), Some("team")),
         (("/c/v1", &[("x-team", "red"), ("x-env", "prod")], &[]), Some("team")),

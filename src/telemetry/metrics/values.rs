@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use prometheus::proto;
 
+use super::exemplars::{Exemplar, Exemplars};
+
 /// A number that can be scraped.
 pub(super) trait Value: Send + Sync + 'static {
     /// Its type in the exposition.
@@ -96,6 +98,7 @@ pub(crate) struct Histogram {
     counts: Box<[AtomicU64]>,
     /// The bits of an `f64`.
     sum: AtomicU64,
+    exemplars: Exemplars,
 }
 
 impl Histogram {
@@ -108,9 +111,15 @@ impl Histogram {
         let bucket = self.bounds.partition_point(|&bound| bound < value);
         if let Some(count) = self.counts.get(bucket) {
             count.fetch_add(n, Ordering::Relaxed);
+            self.exemplars.observed(value, bucket, self.counts.len());
         }
         let more = value * float(n);
         let _ = self.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| Some((f64::from_bits(bits) + more).to_bits()));
+    }
+
+    /// The latest of each bucket, the infinite one last; `None` where there is none at all.
+    pub(super) fn exemplars(&self) -> Option<Vec<Option<Exemplar>>> {
+        self.exemplars.read()
     }
 }
 
@@ -119,7 +128,7 @@ impl Value for Histogram {
 
     fn new(buckets: &'static [f64]) -> Self {
         let counts = (0..=buckets.len()).map(|_| AtomicU64::new(0)).collect();
-        Self { bounds: buckets, counts, sum: AtomicU64::new(0_f64.to_bits()) }
+        Self { bounds: buckets, counts, sum: AtomicU64::new(0_f64.to_bits()), exemplars: Exemplars::default() }
     }
 
     /// The count is the last bucket's: a scrape never sees buckets and count disagree.
