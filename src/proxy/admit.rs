@@ -2,15 +2,15 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, Method, header};
 use tokio::time::Instant;
 
 use super::{exchange::Exchange, receive::Received, route::Target};
 use crate::{
-    agent::{Agents, Arrival, Moment},
+    agent::{Agents, Arrival, Known, Moment},
     context::Models,
     telemetry,
-    wire::{Call, Dialect, Request},
+    wire::{Call, Dialect, Request, Skipped},
 };
 
 /// Longest id of a conversation that is taken from a header, in bytes.
@@ -33,17 +33,28 @@ impl Memory {
 
     /// Reads the request, and writes down what it says and where it belongs.
     pub(super) fn admit(&self, exchange: &mut Exchange, headers: &HeaderMap, target: &Target, received: &Received) -> Call {
-        let (Some(dialect), Received::Whole(body, _)) = (target.dialect, received) else { return Call::default() };
-        // A body that is compressed is not read.
-        let body: &[u8] = if is_plain(headers) { body } else { &[] };
-        let resume = self.agents.recall(dialect, body);
-        let request = Request::read(dialect, &target.path, body, resume.as_ref());
-        self.place(exchange, (headers, target, dialect), (&request, body));
+        let Some(dialect) = target.dialect else { return Call::default() };
+        let (body, unread): (&[u8], _) = match received {
+            Received::Whole(body, _) if is_plain(headers) => (body, None),
+            Received::Whole(..) => (&[], Some(Skipped::Encoding)),
+            Received::Streamed(..) => (&[], (exchange.record().method == Method::POST).then_some(Skipped::Size)),
+        };
+        let now = Self::now();
+        let known = self.agents.recall(dialect, body, now.instant);
+        let request = Request::read(dialect, &target.path, body, known.resume());
+        exchange.record().skipped = unread.or(request.skipped).map(Skipped::name);
+        self.place(exchange, (headers, target, dialect), (&request, body, &known), now);
         self.measure(exchange, &request.call);
         request.call
     }
 
-    fn place(&self, exchange: &mut Exchange, (headers, target, dialect): (&HeaderMap, &Target, Dialect), (request, body): (&Request<'_>, &[u8])) {
+    fn place(
+        &self,
+        exchange: &mut Exchange,
+        (headers, target, dialect): (&HeaderMap, &Target, Dialect),
+        (request, body, known): (&Request<'_>, &[u8], &Known),
+        now: Moment,
+    ) {
         let connection = exchange.peer().number();
         let record = exchange.record();
         let arrival = Arrival {
@@ -54,12 +65,13 @@ impl Memory {
             upstream: Arc::clone(&target.upstream.name),
             request,
             body,
+            known,
             connection,
             sdk_retry: record.sdk_retry_count,
             trace: record.trace.parent_id.map(|_| record.trace.trace_id),
             span_id: record.trace.span_id,
         };
-        let arrived = self.agents.arrive(&arrival, Self::now());
+        let arrived = self.agents.arrive(&arrival, now);
         (record.agent, record.agent_source) = (arrived.agent, arrived.source);
         if record.trace.parent_id.is_none()
             && let Some(trace_id) = arrived.trace

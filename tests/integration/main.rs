@@ -6,6 +6,7 @@
 mod support;
 
 mod architecture;
+mod captures;
 mod carry;
 mod compressed;
 mod connections;
