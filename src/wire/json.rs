@@ -84,11 +84,6 @@ impl<'a> Json<'a> {
         self.0.strip_prefix(b"\"")?.strip_suffix(b"\"")
     }
 
-    /// The text that it is written in.
-    pub(super) fn raw(self) -> &'a [u8] {
-        self.0
-    }
-
     /// Whether this is a string with at least one character.
     pub(super) fn is_text(self) -> bool {
         self.quoted().is_some_and(|text| !text.is_empty())
