@@ -45,7 +45,7 @@ impl Default for Server {
 
 impl Default for Carry {
     fn default() -> Self {
-        Self { hold_head: true, error_events: true, via: true, should_retry: true, exchange_headers: true }
+        Self { include_usage: true, hold_head: true, error_events: true, via: true, should_retry: true, exchange_headers: true }
     }
 }
 

@@ -213,6 +213,7 @@ impl Page<'_> {
 
     fn carry(&mut self, depth: usize, carry: &Carry) {
         self.heading(depth, "carry:");
+        self.value(depth + 1, "carry.include_usage", carry.include_usage);
         self.value(depth + 1, "carry.hold_head", carry.hold_head);
         self.value(depth + 1, "carry.error_events", carry.error_events);
         self.value(depth + 1, "carry.via", carry.via);

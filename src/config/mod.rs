@@ -162,8 +162,10 @@ pub struct Route {
 
 /// `carry`: the exceptions to transparency, each of which can be turned off.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "five independent switches of the config")]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of the config")]
 pub struct Carry {
+    /// Ask for the token counts of streams on the agent's behalf, and take them out of the reply again. Default true.
+    pub include_usage: bool,
     /// Hold a stream's head until its first content. Default true.
     pub hold_head: bool,
     /// End a broken stream with an error event. Default true.

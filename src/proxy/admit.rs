@@ -1,6 +1,6 @@
 //! Step 3: what is asked, who asks, and which conversation it belongs to. Read once, from the body as it is held; nothing of it is changed.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{ops::Range, sync::Arc, time::SystemTime};
 
 use http::{HeaderMap, Method, header};
 use tokio::time::Instant;
@@ -31,9 +31,9 @@ impl Memory {
         Moment { instant: Instant::now(), wall: SystemTime::now() }
     }
 
-    /// Reads the request, and writes down what it says and where it belongs.
-    pub(super) fn admit(&self, exchange: &mut Exchange, headers: &HeaderMap, target: &Target, received: &Received) -> Call {
-        let Some(dialect) = target.dialect else { return Call::default() };
+    /// Reads the request, and writes down what it says and where it belongs. Gives what it asks for, and where in its body the messages lie, if that is known.
+    pub(super) fn admit(&self, exchange: &mut Exchange, headers: &HeaderMap, target: &Target, received: &Received) -> (Call, Range<usize>) {
+        let Some(dialect) = target.dialect else { return Default::default() };
         let (body, unread): (&[u8], _) = match received {
             Received::Whole(body, _) if is_plain(headers) => (body, None),
             Received::Whole(..) => (&[], Some(Skipped::Encoding)),
@@ -45,7 +45,7 @@ impl Memory {
         exchange.record().skipped = unread.or(request.skipped).map(Skipped::name);
         self.place(exchange, (headers, target, dialect), (&request, body, &known), now);
         self.measure(exchange, &request.call);
-        request.call
+        (request.call, request.prompt.map(|prompt| prompt.list).unwrap_or_default())
     }
 
     fn place(
