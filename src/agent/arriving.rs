@@ -29,7 +29,7 @@ impl Memory {
         let caller = self.caller(&asked, belongs);
         let conversation = belongs.conversation.unwrap_or_else(|| self.begin_conversation(&asked, now));
         belongs.conversation = Some(conversation);
-        if heard.kind == Kind::Turn {
+        if asked.kind == Kind::Turn {
             self.spoken(conversation, belongs, now);
         }
         let thread = self.thread(&asked, conversation, belongs, now);

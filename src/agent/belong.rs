@@ -110,7 +110,7 @@ impl Memory {
     /// Whether the thread's agent could ask this: under the same system text, and not by another name.
     fn could_continue(&self, thread: u64, asked: &Asked<'_, '_>) -> bool {
         let Some(thread) = self.threads.find(&thread) else { return false };
-        thread.kind == asked.heard.kind && (thread.beside, thread.listed) == (asked.heard.beside, asked.listed) && fits_name(thread, asked)
+        thread.kind == asked.kind && (thread.beside, thread.listed) == (asked.heard.beside, asked.listed) && fits_name(thread, asked)
     }
 
     /// Whether the request goes on behind the thread's last prompt with that one's answer.
@@ -185,7 +185,7 @@ impl Memory {
         if !under_way.is_empty() {
             return self.choose(under_way, asked);
         }
-        if !asked.is_fresh && asked.heard.kind == Kind::Turn {
+        if !asked.is_fresh && asked.kind == Kind::Turn {
             return None;
         }
         let begun = self.index.openings.find(&asked.opening?)?;

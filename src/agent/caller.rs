@@ -32,7 +32,7 @@ impl Memory {
         if arrival.agent.is_some() {
             return (arrival.agent.clone(), arrival.source);
         }
-        match heard.kind {
+        match asked.kind {
             Kind::Selection => return (Some(SELECTION.into()), Source::Inferred(Rule::Selection)),
             Kind::Aside => return (None, Source::Unknown),
             Kind::Turn => {}
@@ -99,7 +99,7 @@ impl Memory {
                     exchange.is_carried = true;
                 }
             }
-            if asked.heard.kind != Kind::Aside || said.own {
+            if asked.kind != Kind::Aside || said.own {
                 self.learn_name(asked, (said, own, &places), now.instant);
             }
         }
@@ -155,9 +155,8 @@ impl Memory {
             let last = self.threads.find(thread).and_then(|thread| self.exchanges.find(&thread.last));
             last.is_some_and(|last| last.runs.iter().filter_map(|span| self.runs.find(*span)).any(|run| is_transfer_to(&run.name, to)))
         };
-        let mut found = conversation.threads.newest().filter(transfers);
-        let (first, second) = (found.next().copied(), found.next());
-        if let (Some(thread), None) = (first, second)
+        let found: Vec<u64> = conversation.threads.newest().filter(transfers).copied().collect();
+        if let [thread] = *found
             && self.threads.find(&thread).is_some_and(|thread| !thread.others.contains(by))
         {
             self.name(thread, Some(by), Source::Inferred(Rule::Echo), at);

@@ -137,6 +137,7 @@ pub(super) struct Index {
 pub(super) struct Asked<'a, 'r> {
     pub(super) arrival: &'a Arrival<'a>,
     pub(super) heard: &'a Heard<'r>,
+    pub(super) kind: Kind,
     /// Threads whose last prompts it begins with, all the same to the byte; the newest first.
     pub(super) before: Vec<u64>,
     pub(super) listed: u64,
@@ -230,6 +231,7 @@ impl Memory {
         Asked {
             arrival,
             heard,
+            kind: known.map_or(heard.kind, |thread| thread.kind),
             listed,
             opening: heard.opening.or(known.and_then(|thread| thread.opening)),
             whole: heard.steps.iter().fold(begun, |all, &step| join(all, step)),
@@ -297,9 +299,11 @@ impl Memory {
     pub(super) fn begin_thread(&mut self, asked: &Asked<'_, '_>, conversation: u64, within: Option<u64>, now: Moment) -> u64 {
         self.begun += 1;
         let heard = asked.heard;
+        let alike = asked.before.first().and_then(|thread| self.threads.find(thread));
+        let offered = alike.map_or_else(|| heard.offered.clone(), |thread| thread.offered.clone());
         let thread = Thread {
             conversation,
-            kind: heard.kind,
+            kind: asked.kind,
             beside: heard.beside,
             listed: asked.listed,
             tools: heard.tools,
@@ -315,7 +319,7 @@ impl Memory {
             exchanges: 0,
             head: None,
             within,
-            offered: heard.offered.clone(),
+            offered,
         };
         if let Some((_, gone)) = self.threads.insert(self.begun, thread, now.instant) {
             self.forget(&gone);
