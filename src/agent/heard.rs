@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Rule, names::named, prompts};
-use crate::wire::{self, Message, Prompt, Request, Role, Text, TextMark, ToolResult};
+use crate::wire::{self, Message, Prompt, Request, Role, Text, TextMark, ToolResult, Tools};
 
 /// Messages at a prompt's end whose texts are marked.
 const SAID_MAX: usize = 48;
@@ -94,7 +94,7 @@ impl<'r> Heard<'r> {
     /// Listens to a request.
     pub(super) fn of(request: &'r Request<'r>) -> Self {
         let Some(prompt) = &request.prompt else { return Self::default() };
-        let mut heard = Self { tools: prompt.tools.map_or(0, |tools| tools.fingerprint()), is_fresh: true, ..Self::default() };
+        let mut heard = Self { tools: prompt.tools.map_or(0, Tools::fingerprint), is_fresh: true, ..Self::default() };
         heard.beside = prompt.system.as_ref().map_or(0, |system| marked(&system.texts).hash);
         let messages = &prompt.messages;
         heard.goes_on = messages.first().is_some_and(|first| first.role == Role::Assistant);
@@ -222,7 +222,7 @@ pub(super) fn call_key(id: Option<&str>, name: &str) -> u64 {
 
 /// What tells a message from others, cheaply.
 fn step(message: &Message<'_>) -> u64 {
-    let texts = message.texts.iter().map(|text| *text).chain(message.results.iter().flat_map(|result| result.texts.iter().copied()));
+    let texts = message.texts.iter().copied().chain(message.results.iter().flat_map(|result| result.texts.iter().copied()));
     let told = texts.fold(u64::from(message.characters.is_some()), |all, text| {
         let raw = text.raw();
         join(all, wire::hash(&raw[..raw.len().min(STEP_MAX)]))
@@ -300,10 +300,9 @@ fn own_turn(prompt: &Prompt<'_>) -> Option<Arc<str>> {
     let mut others = false;
     for message in &prompt.messages {
         match (message.role, message.name.as_deref()) {
-            (Role::User, Some(name)) if own.is_none_or(|own| own != name) => others = true,
-            (Role::User, _) => return None,
+            (Role::User, Some(name)) if own != Some(name) => others = true,
             (Role::Assistant, Some(name)) if own.is_none_or(|own| own == name) => own = Some(name),
-            (Role::Assistant, Some(_)) => return None,
+            (Role::User, _) | (Role::Assistant, Some(_)) => return None,
             (Role::Assistant, None) if !message.texts.is_empty() && message.calls.is_empty() => return None,
             _ => {}
         }

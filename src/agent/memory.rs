@@ -279,15 +279,15 @@ impl Memory {
                 thread.said.add((Arc::clone(name), said.mark), SAID_MAX);
             }
         }
-        let read = arrival.request.prompt.as_ref().map_or(0, |prompt| prompt.messages.len());
-        let resume = if read == 0 { arrival.known.resume().cloned() } else { arrival.request.resume(read) };
+        let count = arrival.request.prompt.as_ref().map_or(0, |prompt| prompt.messages.len());
+        let resume = if count == 0 { arrival.known.resume().cloned() } else { arrival.request.resume(count) };
         let old = thread.head.take();
         if let Some(old) = old {
             self.heads.take(old);
         }
-        let head = resume.and_then(|resume| self.heads.keep((&arrival.known.trail, arrival.body), resume, number, now.instant));
+        let kept = resume.and_then(|resume| self.heads.keep((&arrival.known.trail, arrival.body), resume, number, now.instant));
         if let Some(thread) = self.threads.find_mut(&number) {
-            thread.head = head;
+            thread.head = kept;
         }
     }
 

@@ -25,7 +25,6 @@ use tokio::time::Instant;
 
 pub use caller::SELECTION;
 pub use heads::{HeadId, Heads, Known, Recalled, Trail};
-pub use names::is_agent_name;
 pub use views::{AgentView, ConversationView, Counts, HangUps, RunningTool};
 
 use heard::Heard;

@@ -57,10 +57,6 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         self.touch(&key, now).expect("it was inserted, and the bound is above one")
     }
 
-    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
-        self.entries.remove(key).map(|(_, value)| value)
-    }
-
     /// Forgets what was not used for long; gives back what that was, one at a time.
     pub(super) fn expired(&mut self, now: Instant) -> Option<(K, V)> {
         let (_, (used, _)) = self.entries.front()?;
@@ -135,8 +131,7 @@ mod tests {
         assert_eq!(recent.newest().map(|(key, _)| *key).collect::<Vec<_>>(), [3, 1]);
         assert_eq!(recent.expired(begun + Duration::from_secs(9)), None);
         assert_eq!(recent.expired(begun + Duration::from_secs(10)), Some((1, 'a')));
-        assert_eq!(recent.remove(&3), Some('c'));
-        assert_eq!(recent.len(), 0);
+        assert_eq!((recent.find(&3), recent.len()), (Some(&'c'), 1));
     }
 
     #[test]

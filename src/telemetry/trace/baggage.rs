@@ -3,8 +3,7 @@
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode;
 
-pub use crate::agent::is_agent_name;
-use crate::telemetry::names::attributes::gen_ai;
+use crate::{config::is_agent_name, telemetry::names::attributes::gen_ai};
 
 /// The most that a program must be able to send (W3C Baggage, 3.3.2); longer is not read.
 const LENGTH_MAX: usize = 8 << 10;
