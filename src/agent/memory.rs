@@ -243,7 +243,7 @@ impl Memory {
     pub(super) fn enter(&mut self, asked: &Asked<'_, '_>, thread: u64, exchange: Exchange, now: Moment) {
         let (arrival, place) = (asked.arrival, asked.arrival.span_id);
         let starts = (asked.whole, place);
-        self.index.bodies.entry(asked.body, now.instant).add(place, 8);
+        self.index.bodies.entry(&asked.body, now.instant).add(place, 8);
         let is_first = self.threads.find(&thread).is_some_and(|thread| thread.exchanges == 0);
         if let Some(conversation) = self.conversations.touch(&exchange.conversation, now.instant) {
             conversation.turns = exchange.turn;
@@ -256,7 +256,7 @@ impl Memory {
             }
         }
         if let Some(opening) = asked.opening.filter(|_| is_first) {
-            self.index.openings.entry(opening, now.instant).add(exchange.conversation, 8);
+            self.index.openings.entry(&opening, now.instant).add(exchange.conversation, 8);
         }
         self.keep(asked, thread, place, now);
         self.exchanges.insert(place, exchange, now.instant);

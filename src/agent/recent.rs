@@ -46,15 +46,15 @@ impl<K: Hash + Eq, V> Recent<K, V> {
     }
 
     /// The entry, made if there is none yet.
-    pub(super) fn entry(&mut self, key: K, now: Instant) -> &mut V
+    pub(super) fn entry(&mut self, key: &K, now: Instant) -> &mut V
     where
         K: Clone,
         V: Default,
     {
-        if !self.entries.contains_key(&key) {
+        if !self.entries.contains_key(key) {
             self.insert(key.clone(), V::default(), now);
         }
-        self.touch(&key, now).expect("it was inserted, and the bound is above one")
+        self.touch(key, now).expect("it was inserted, and the bound is above one")
     }
 
     /// Forgets what was not used for long; gives back what that was, one at a time.

@@ -26,8 +26,12 @@ pub(super) fn of_result(result: &ToolResult<'_>) -> Option<ToolError> {
     told.or_else(|| (result.is_error == Some(true)).then_some(ToolError::Failed))
 }
 
-/// What the code that an agent wrote came to, where the text tells (`exitcode: 1 (execution failed)`, classic `AutoGen`): `Some(None)` is success.
-pub(super) fn of_execution(texts: &[Text<'_>]) -> Option<Option<ToolError>> {
+/// Code that an agent wrote has run, and failed so if it did.
+#[derive(Debug, PartialEq)]
+pub(super) struct Execution(pub(super) Option<ToolError>);
+
+/// What the code that an agent wrote came to, where the text tells: `exitcode: 1 (execution failed)`, classic `AutoGen`.
+pub(super) fn of_execution(texts: &[Text<'_>]) -> Option<Execution> {
     let first = texts.first()?;
     if !first.raw().trim_ascii_start().starts_with(b"exitcode: ") {
         return None;
@@ -35,14 +39,14 @@ pub(super) fn of_execution(texts: &[Text<'_>]) -> Option<Option<ToolError>> {
     let head = first.decoded(HEAD_MAX);
     let rest = head.trim_start().strip_prefix("exitcode: ")?;
     if rest.starts_with("0 (execution succeeded)") {
-        return Some(None);
+        return Some(Execution(None));
     }
     let (code, said) = rest.split_once(' ')?;
     if code.parse::<i64>().is_err() || !said.starts_with("(execution failed)") {
         return None;
     }
     let failed = of_texts(texts, |text| last_of_traceback(text).map(ToolError::Exception));
-    Some(Some(failed.unwrap_or(ToolError::Failed)))
+    Some(Execution(Some(failed.unwrap_or(ToolError::Failed))))
 }
 
 fn of_texts(texts: &[Text<'_>], tell: impl Fn(&str) -> Option<ToolError>) -> Option<ToolError> {
