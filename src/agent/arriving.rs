@@ -5,10 +5,12 @@ use std::sync::Arc;
 use super::{
     Arrival, Arrived, Conversation, Moment, Place, Rule, Source, ToolError, ToolRun,
     belong::Belongs,
+    caller::Caller,
     heard::{Heard, Kind, join},
     memory::{Asked, Exchange, Memory},
     names::is_transfer_to,
-    runs, tool_errors,
+    runs,
+    tool_errors::{self, Execution},
 };
 
 impl Memory {
@@ -34,7 +36,7 @@ impl Memory {
         }
         let thread = self.thread(&asked, conversation, belongs, now);
         self.introduce(&asked, (thread, belongs), &caller, now);
-        self.place(&asked, (thread, belongs), caller, tools, now)
+        Arrived { tools, ..self.place(&asked, (thread, belongs), caller, now) }
     }
 
     /// What could not be read has a caller, if that one says so, and no conversation.
@@ -58,7 +60,7 @@ impl Memory {
         let mut exchange = Exchange::new(asked.arrival, (thread, number, turn), &caller, now);
         (exchange.body, exchange.parent) = (asked.body, parent);
         self.threads.touch(&thread, now.instant)?.last = asked.arrival.span_id;
-        self.index.bodies.entry(asked.body, now.instant).add(asked.arrival.span_id, 8);
+        self.index.bodies.entry(&asked.body, now.instant).add(asked.arrival.span_id, 8);
         self.folk.arrived((caller.0.as_ref(), caller.1), asked.arrival, 0, now);
         exchange.trace = asked.arrival.trace.unwrap_or(trace);
         self.exchanges.insert(asked.arrival.span_id, exchange, now.instant);
@@ -87,7 +89,7 @@ impl Memory {
     }
 
     /// The thread's agent is the caller; where the request's own names speak against that, nobody.
-    fn introduce(&mut self, asked: &Asked<'_, '_>, (thread, belongs): (u64, Belongs), (agent, source): &(Option<Arc<str>>, Source), now: Moment) {
+    fn introduce(&mut self, asked: &Asked<'_, '_>, (thread, belongs): (u64, Belongs), (agent, source): &Caller, now: Moment) {
         match agent {
             Some(agent) if *source != Source::Inferred(Rule::OwnHistory) => self.name(thread, Some(agent), *source, now.instant),
             Some(_) => {}
@@ -101,14 +103,7 @@ impl Memory {
     }
 
     /// Writes the exchange down, and says where it belongs.
-    fn place(
-        &mut self,
-        asked: &Asked<'_, '_>,
-        (thread, belongs): (u64, Belongs),
-        caller: (Option<Arc<str>>, Source),
-        tools: Vec<ToolRun>,
-        now: Moment,
-    ) -> Arrived {
+    fn place(&mut self, asked: &Asked<'_, '_>, (thread, belongs): (u64, Belongs), caller: Caller, now: Moment) -> Arrived {
         let arrival = asked.arrival;
         let number = belongs.conversation.unwrap_or_default();
         let Some(conversation) = self.conversations.find_mut(&number) else { return Arrived::default() };
@@ -132,8 +127,7 @@ impl Memory {
             conversation: Some(Conversation { id: number, given, turn }),
             trace: Some(trace),
             parent: belongs.within,
-            tools,
-            repeats: false,
+            ..Arrived::default()
         }
     }
 
@@ -155,7 +149,7 @@ impl Memory {
             ended.extend(self.left_behind(asked, &spans, now));
         }
         if let (Some(last), Some(answered), Some(texts)) = (last, answered, asked.heard.executed)
-            && let Some(error) = tool_errors::of_execution(texts)
+            && let Some(Execution(error)) = tool_errors::of_execution(texts)
             && let Some(caller) = self.runs_of(last)
         {
             ended.push(runs::execution(caller, answered, error, now));

@@ -10,7 +10,7 @@ use super::{
     belong::Belongs,
     heard::{Brought, Kind, Said},
     memory::{Asked, Memory},
-    names::{is_agent_name, is_person, is_transfer_to},
+    names::{is_person, is_transfer_to, named},
     prompts::ORCHESTRATOR,
     recent::Few,
 };
@@ -171,7 +171,7 @@ impl Memory {
         exchange.is_carried = true;
         let [text] = &*brought.result.texts else { return };
         let prefix = format!("{tool}: ");
-        if !text.raw().starts_with(prefix.as_bytes()) || text.raw().len() > ANSWER_MAX || !is_agent_name(&tool) {
+        if !text.raw().starts_with(prefix.as_bytes()) || text.raw().len() > ANSWER_MAX || named(&tool).is_none() {
             return;
         }
         if text.decoded(ANSWER_MAX).strip_prefix(&*prefix).is_some_and(|answer| TextMark::of(answer) == exchange.answer) {

@@ -26,7 +26,7 @@ impl Memory {
             conversation.last = now;
         }
         if !reply.text.is_empty() && kind != Kind::Selection {
-            self.index.answers.entry(reply.text, now.instant).add(place, SAME_MAX);
+            self.index.answers.entry(&reply.text, now.instant).add(place, SAME_MAX);
         }
         if let Some(id) = &reply.id {
             self.index.replies.insert(id_key(id), (caller.conversation, place), now.instant);

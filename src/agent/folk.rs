@@ -95,14 +95,14 @@ impl Folk {
             Some(_) => self.revised += exchanges,
         }
         let Some(now) = now else { return };
-        let known = self.agents.entry(Arc::clone(now), at);
+        let known = self.agents.entry(now, at);
         known.source = known.source.stronger(source);
         known.revised += exchanges;
     }
 
     fn agent(&mut self, agent: Option<&Arc<str>>, at: Instant) -> &mut Agent {
         match agent {
-            Some(agent) => self.agents.entry(Arc::clone(agent), at),
+            Some(agent) => self.agents.entry(agent, at),
             None => &mut self.unknown,
         }
     }

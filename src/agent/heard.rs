@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Rule, names::named, prompts};
-use crate::wire::{self, Message, Prompt, Request, Role, Text, TextMark, ToolResult};
+use crate::wire::{self, Message, Prompt, Request, Role, Text, TextMark, ToolResult, Tools};
 
 /// Messages at a prompt's end whose texts are marked.
 const SAID_MAX: usize = 48;
@@ -94,7 +94,7 @@ impl<'r> Heard<'r> {
     /// Listens to a request.
     pub(super) fn of(request: &'r Request<'r>) -> Self {
         let Some(prompt) = &request.prompt else { return Self::default() };
-        let mut heard = Self { tools: prompt.tools.map_or(0, |tools| tools.fingerprint()), is_fresh: true, ..Self::default() };
+        let mut heard = Self { tools: prompt.tools.map_or(0, Tools::fingerprint), is_fresh: true, ..Self::default() };
         heard.beside = prompt.system.as_ref().map_or(0, |system| marked(&system.texts).hash);
         let messages = &prompt.messages;
         heard.goes_on = messages.first().is_some_and(|first| first.role == Role::Assistant);
@@ -167,8 +167,7 @@ impl<'r> Heard<'r> {
         let listed = systems.fold(0, |before: u64, message| before.rotate_left(7) ^ marked(&message.texts).hash);
         self.listed = Some(listed);
         let first = prompt.messages.iter().find(|message| message.role == Role::User && !message.texts.is_empty());
-        self.opening =
-            first.map(|first| prefixed(first, None).map_or_else(|| marked(&first.texts), |(_, mark)| mark)).filter(|mark| !mark.is_empty());
+        self.opening = first.map(|first| prefixed(first, None).map_or_else(|| marked(&first.texts), |(_, mark)| mark)).filter(|mark| !mark.is_empty());
     }
 
     fn take_kind(&mut self, prompt: &Prompt<'_>) {
@@ -178,10 +177,7 @@ impl<'r> Heard<'r> {
         if let Some(text) = selection {
             self.kind = Kind::Selection;
             let last = messages.last().filter(|last| last.role != Role::Assistant).and_then(|last| last.texts.first());
-            self.offered = last
-                .map(|last| prompts::offered(&last.decoded(FORM_MAX)))
-                .filter(|offered| !offered.is_empty())
-                .unwrap_or_else(|| prompts::offered(&text));
+            self.offered = last.map(|last| prompts::offered(&last.decoded(FORM_MAX))).filter(|offered| !offered.is_empty()).unwrap_or_else(|| prompts::offered(&text));
             let told = prompts::transcript(&text);
             if let Some((_, opening)) = told.first() {
                 self.opening = Some(TextMark::of(opening));
@@ -200,11 +196,7 @@ impl<'r> Heard<'r> {
         self.handed = handed(prompt).and_then(|(by, to)| Some((by?, to)));
         let hand_over = handed(prompt).map(|(_, to)| (to, Rule::HandOver));
         let own = orchestrator(prompt).or_else(|| own_turn(prompt)).map(|name| (name, Rule::OwnTurn));
-        let role = system(prompt)
-            .and_then(|system| form(system, |text| text.trim_start().starts_with("You are ")))
-            .as_deref()
-            .and_then(prompts::role)
-            .and_then(named);
+        let role = system(prompt).and_then(|system| form(system, |text| text.trim_start().starts_with("You are "))).as_deref().and_then(prompts::role).and_then(named);
         let role = role.map(|name| (name, Rule::Role));
         let mut signs = [hand_over, own, role].into_iter().flatten();
         let first = signs.next();
@@ -230,7 +222,7 @@ pub(super) fn call_key(id: Option<&str>, name: &str) -> u64 {
 
 /// What tells a message from others, cheaply.
 fn step(message: &Message<'_>) -> u64 {
-    let texts = message.texts.iter().map(|text| *text).chain(message.results.iter().flat_map(|result| result.texts.iter().copied()));
+    let texts = message.texts.iter().copied().chain(message.results.iter().flat_map(|result| result.texts.iter().copied()));
     let told = texts.fold(u64::from(message.characters.is_some()), |all, text| {
         let raw = text.raw();
         join(all, wire::hash(&raw[..raw.len().min(STEP_MAX)]))
@@ -298,8 +290,7 @@ fn orchestrator(prompt: &Prompt<'_>) -> Option<Arc<str>> {
     if prompt.messages.first()?.role == Role::System || prompt.system.is_some() {
         return None;
     }
-    let shows_ledger =
-        prompt.messages.first().filter(|first| first.role == Role::Assistant).is_some_and(|first| form(first, prompts::is_ledger).is_some());
+    let shows_ledger = prompt.messages.first().filter(|first| first.role == Role::Assistant).is_some_and(|first| form(first, prompts::is_ledger).is_some());
     (shows_ledger || form(last, prompts::is_orchestrators).is_some()).then(|| prompts::ORCHESTRATOR.into())
 }
 
@@ -309,10 +300,9 @@ fn own_turn(prompt: &Prompt<'_>) -> Option<Arc<str>> {
     let mut others = false;
     for message in &prompt.messages {
         match (message.role, message.name.as_deref()) {
-            (Role::User, Some(name)) if own.is_none_or(|own| own != name) => others = true,
-            (Role::User, _) => return None,
+            (Role::User, Some(name)) if own != Some(name) => others = true,
             (Role::Assistant, Some(name)) if own.is_none_or(|own| own == name) => own = Some(name),
-            (Role::Assistant, Some(_)) => return None,
+            (Role::User, _) | (Role::Assistant, Some(_)) => return None,
             (Role::Assistant, None) if !message.texts.is_empty() && message.calls.is_empty() => return None,
             _ => {}
         }

@@ -223,11 +223,7 @@ impl Memory {
         }
         let listed = heard.listed.or(known.map(|thread| thread.listed)).unwrap_or(0);
         let begun = known.map_or_else(|| beginning(arrival, heard.beside, listed), |thread| thread.whole);
-        let told = known.into_iter().flat_map(|thread| thread.said.newest()).map(|(name, mark)| Said {
-            mark: *mark,
-            name: Some(Arc::clone(name)),
-            own: false,
-        });
+        let told = known.into_iter().flat_map(|thread| thread.said.newest()).map(|(name, mark)| Said { mark: *mark, name: Some(Arc::clone(name)), own: false });
         Asked {
             arrival,
             heard,
@@ -247,7 +243,7 @@ impl Memory {
     pub(super) fn enter(&mut self, asked: &Asked<'_, '_>, thread: u64, exchange: Exchange, now: Moment) {
         let (arrival, place) = (asked.arrival, asked.arrival.span_id);
         let starts = (asked.whole, place);
-        self.index.bodies.entry(asked.body, now.instant).add(place, 8);
+        self.index.bodies.entry(&asked.body, now.instant).add(place, 8);
         let is_first = self.threads.find(&thread).is_some_and(|thread| thread.exchanges == 0);
         if let Some(conversation) = self.conversations.touch(&exchange.conversation, now.instant) {
             conversation.turns = exchange.turn;
@@ -260,7 +256,7 @@ impl Memory {
             }
         }
         if let Some(opening) = asked.opening.filter(|_| is_first) {
-            self.index.openings.entry(opening, now.instant).add(exchange.conversation, 8);
+            self.index.openings.entry(&opening, now.instant).add(exchange.conversation, 8);
         }
         self.keep(asked, thread, place, now);
         self.exchanges.insert(place, exchange, now.instant);
@@ -283,15 +279,15 @@ impl Memory {
                 thread.said.add((Arc::clone(name), said.mark), SAID_MAX);
             }
         }
-        let read = arrival.request.prompt.as_ref().map_or(0, |prompt| prompt.messages.len());
-        let resume = if read == 0 { arrival.known.resume().cloned() } else { arrival.request.resume(read) };
+        let count = arrival.request.prompt.as_ref().map_or(0, |prompt| prompt.messages.len());
+        let resume = if count == 0 { arrival.known.resume().cloned() } else { arrival.request.resume(count) };
         let old = thread.head.take();
         if let Some(old) = old {
             self.heads.take(old);
         }
-        let head = resume.and_then(|resume| self.heads.keep((&arrival.known.trail, arrival.body), resume, number, now.instant));
+        let kept = resume.and_then(|resume| self.heads.keep((&arrival.known.trail, arrival.body), resume, number, now.instant));
         if let Some(thread) = self.threads.find_mut(&number) {
-            thread.head = head;
+            thread.head = kept;
         }
     }
 

@@ -25,8 +25,7 @@ use tokio::time::Instant;
 
 pub use caller::SELECTION;
 pub use heads::{HeadId, Heads, Known, Recalled, Trail};
-pub use names::is_agent_name;
-pub use views::{AgentView, ConversationView, Counts, HangUps, RunningTool};
+pub use views::{AgentView, Child, ConversationView, Counts, HangUps, RunningTool};
 
 use heard::Heard;
 use memory::Memory;

@@ -46,19 +46,15 @@ impl<K: Hash + Eq, V> Recent<K, V> {
     }
 
     /// The entry, made if there is none yet.
-    pub(super) fn entry(&mut self, key: K, now: Instant) -> &mut V
+    pub(super) fn entry(&mut self, key: &K, now: Instant) -> &mut V
     where
         K: Clone,
         V: Default,
     {
-        if !self.entries.contains_key(&key) {
+        if !self.entries.contains_key(key) {
             self.insert(key.clone(), V::default(), now);
         }
-        self.touch(&key, now).expect("it was inserted, and the bound is above one")
-    }
-
-    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
-        self.entries.remove(key).map(|(_, value)| value)
+        self.touch(key, now).expect("it was inserted, and the bound is above one")
     }
 
     /// Forgets what was not used for long; gives back what that was, one at a time.
@@ -135,8 +131,7 @@ mod tests {
         assert_eq!(recent.newest().map(|(key, _)| *key).collect::<Vec<_>>(), [3, 1]);
         assert_eq!(recent.expired(begun + Duration::from_secs(9)), None);
         assert_eq!(recent.expired(begun + Duration::from_secs(10)), Some((1, 'a')));
-        assert_eq!(recent.remove(&3), Some('c'));
-        assert_eq!(recent.len(), 0);
+        assert_eq!((recent.find(&3), recent.len()), (Some(&'c'), 1));
     }
 
     #[test]

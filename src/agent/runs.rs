@@ -51,7 +51,7 @@ pub(super) struct Run {
 #[derive(Debug)]
 pub(super) struct Runs {
     /// By their own span.
-    runs: Recent<u64, Run>,
+    all: Recent<u64, Run>,
     /// By id.
     ids: Recent<u64, Few<u64>>,
     /// By a text among the arguments.
@@ -61,7 +61,7 @@ pub(super) struct Runs {
 
 impl Runs {
     pub(super) fn new() -> Self {
-        Self { runs: Recent::new(CALLS_MAX, WAIT_MAX), ids: Recent::new(CALLS_MAX, WAIT_MAX), arguments: Recent::new(CALLS_MAX, WAIT_MAX), open: 0 }
+        Self { all: Recent::new(CALLS_MAX, WAIT_MAX), ids: Recent::new(CALLS_MAX, WAIT_MAX), arguments: Recent::new(CALLS_MAX, WAIT_MAX), open: 0 }
     }
 
     /// An answer has called tools. Gives back their spans, in order.
@@ -73,14 +73,14 @@ impl Runs {
         let span = fastrand::u64(1..);
         let id = call.id.as_deref().filter(|id| !id.is_empty());
         if let Some(id) = id {
-            self.ids.entry(id_key(id), now.instant).add(span, SAME_MAX);
+            self.ids.entry(&id_key(id), now.instant).add(span, SAME_MAX);
         }
         for text in texts(call) {
-            self.arguments.entry(text, now.instant).add(span, SAME_MAX);
+            self.arguments.entry(&text, now.instant).add(span, SAME_MAX);
         }
         let run = Run { caller, name: call.name.as_str().into(), id: id.map(Arc::from), called: now, is_over: false, child: None };
         self.open += 1;
-        if let Some((_, gone)) = self.runs.insert(span, run, now.instant)
+        if let Some((_, gone)) = self.all.insert(span, run, now.instant)
             && !gone.is_over
         {
             self.open -= 1;
@@ -89,11 +89,11 @@ impl Runs {
     }
 
     pub(super) fn find(&self, span: u64) -> Option<&Run> {
-        self.runs.find(&span)
+        self.all.find(&span)
     }
 
     pub(super) fn find_mut(&mut self, span: u64) -> Option<&mut Run> {
-        self.runs.find_mut(&span)
+        self.all.find_mut(&span)
     }
 
     /// Calls that still run.
@@ -104,13 +104,13 @@ impl Runs {
     /// Calls of this id, the newest first.
     pub(super) fn of_id(&self, id: u64) -> impl Iterator<Item = (u64, &Run)> {
         let spans = self.ids.find(&id).into_iter().flat_map(Few::newest);
-        spans.filter_map(|&span| Some((span, self.runs.find(&span)?)))
+        spans.filter_map(|&span| Some((span, self.all.find(&span)?)))
     }
 
     /// Calls that still run and have this text among their arguments, the newest first.
     pub(super) fn of_argument(&self, text: TextMark) -> impl Iterator<Item = (u64, &Run)> {
         let spans = self.arguments.find(&text).into_iter().flat_map(Few::newest);
-        spans.filter_map(|&span| Some((span, self.runs.find(&span)?))).filter(|(_, run)| !run.is_over)
+        spans.filter_map(|&span| Some((span, self.all.find(&span)?))).filter(|(_, run)| !run.is_over)
     }
 
     /// The call that a result answers: the newest of its id in this conversation.
@@ -139,7 +139,7 @@ impl Runs {
 
     /// A call has ended so.
     pub(super) fn close(&mut self, span: u64, error: Option<ToolError>, now: Moment) -> Option<ToolRun> {
-        let run = self.runs.find_mut(&span).filter(|run| !run.is_over)?;
+        let run = self.all.find_mut(&span).filter(|run| !run.is_over)?;
         run.is_over = true;
         self.open -= 1;
         Some(run.told(span, error, now.instant))
@@ -148,7 +148,7 @@ impl Runs {
     /// Calls whose result never came.
     pub(super) fn expire(&mut self, now: Moment) -> Vec<(Caller, ToolRun)> {
         let mut over = Vec::new();
-        while let Some((span, run)) = self.runs.expired(now.instant) {
+        while let Some((span, run)) = self.all.expired(now.instant) {
             if !run.is_over {
                 self.open -= 1;
                 over.push((run.caller, run.told(span, Some(ToolError::NoResult), now.instant)));
@@ -160,7 +160,7 @@ impl Runs {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.runs.len() + self.ids.len() + self.arguments.len()
+        self.all.len() + self.ids.len() + self.arguments.len()
     }
 }
 

@@ -26,8 +26,12 @@ pub(super) fn of_result(result: &ToolResult<'_>) -> Option<ToolError> {
     told.or_else(|| (result.is_error == Some(true)).then_some(ToolError::Failed))
 }
 
-/// What the code that an agent wrote came to, where the text tells (`exitcode: 1 (execution failed)`, classic `AutoGen`): `Some(None)` is success.
-pub(super) fn of_execution(texts: &[Text<'_>]) -> Option<Option<ToolError>> {
+/// Code that an agent wrote has run, and failed so if it did.
+#[derive(Debug, PartialEq)]
+pub(super) struct Execution(pub(super) Option<ToolError>);
+
+/// What the code that an agent wrote came to, where the text tells: `exitcode: 1 (execution failed)`, classic `AutoGen`.
+pub(super) fn of_execution(texts: &[Text<'_>]) -> Option<Execution> {
     let first = texts.first()?;
     if !first.raw().trim_ascii_start().starts_with(b"exitcode: ") {
         return None;
@@ -35,14 +39,14 @@ pub(super) fn of_execution(texts: &[Text<'_>]) -> Option<Option<ToolError>> {
     let head = first.decoded(HEAD_MAX);
     let rest = head.trim_start().strip_prefix("exitcode: ")?;
     if rest.starts_with("0 (execution succeeded)") {
-        return Some(None);
+        return Some(Execution(None));
     }
     let (code, said) = rest.split_once(' ')?;
     if code.parse::<i64>().is_err() || !said.starts_with("(execution failed)") {
         return None;
     }
     let failed = of_texts(texts, |text| last_of_traceback(text).map(ToolError::Exception));
-    Some(Some(failed.unwrap_or(ToolError::Failed)))
+    Some(Execution(Some(failed.unwrap_or(ToolError::Failed))))
 }
 
 fn of_texts(texts: &[Text<'_>], tell: impl Fn(&str) -> Option<ToolError>) -> Option<ToolError> {
@@ -98,9 +102,7 @@ fn of_object(text: &str) -> Option<ToolError> {
     match object.get("error")? {
         Value::String(said) if said.starts_with("Unknown tool name: ") => Some(ToolError::Unknown),
         Value::String(said) if !said.is_empty() => Some(ToolError::Failed),
-        Value::Array(list) if list.first().is_some_and(|first| first.get("loc").is_some() && first.get("msg").is_some()) => {
-            Some(ToolError::Arguments)
-        }
+        Value::Array(list) if list.first().is_some_and(|first| first.get("loc").is_some() && first.get("msg").is_some()) => Some(ToolError::Arguments),
         _ => None,
     }
 }
@@ -181,18 +183,11 @@ mod tests {
 
     #[test]
     fn an_exceptions_type_is_read_from_where_it_stands() {
-        let traceback =
-            "Traceback (most recent call last):\n  File \"a.py\", line 3, in f\n    raise RuntimeError(\"x\")\nRuntimeError: no data for Rome\n";
+        let traceback = "Traceback (most recent call last):\n  File \"a.py\", line 3, in f\n    raise RuntimeError(\"x\")\nRuntimeError: no data for Rome\n";
         check(traceback, exception("RuntimeError"));
-        check(
-            &traceback.replace("\nRuntimeError: no data for Rome", "\nag2.exceptions.ToolNotFoundError: Tool `nope` not found"),
-            Some(ToolError::Unknown),
-        );
+        check(&traceback.replace("\nRuntimeError: no data for Rome", "\nag2.exceptions.ToolNotFoundError: Tool `nope` not found"), Some(ToolError::Unknown));
         check(&traceback.replace("RuntimeError: no data for Rome\n", "httpx.ReadTimeout\n"), exception("ReadTimeout"));
-        check(
-            &format!("{traceback}\nDuring handling of the above exception, another exception occurred:\n\n{}", traceback.replace("Runtime", "Key")),
-            exception("KeyError"),
-        );
+        check(&format!("{traceback}\nDuring handling of the above exception, another exception occurred:\n\n{}", traceback.replace("Runtime", "Key")), exception("KeyError"));
         check("requests.exceptions.ConnectionError: refused", exception("ConnectionError"));
         check("TypeError: x is not a function\n    at f (a.js:1)", exception("TypeError"));
     }
@@ -200,24 +195,9 @@ mod tests {
     #[test]
     fn talk_about_errors_is_none() {
         for text in [
-            "",
-            "no data for Rome",
-            "Paris: sunny",
-            "The last build ended with Error: 3",
-            "error rate: 3 %",
-            "Errors: 0",
-            "Error",
-            "Note: ValueError: is raised if …",
-            r#"{"error":null,"data":[1]}"#,
-            r#"{"error":"","data":1}"#,
-            r#"{"error":null}"#,
-            r#"{"errors":[]}"#,
-            r#"{"error":"x","detail":"y"}"#,
-            "3 validation rules for x",
-            "Errormessage: x",
-            "ErrorBoundary is a component",
-            "Success: all",
-            "HTTPError is a class of urllib",
+            "", "no data for Rome", "Paris: sunny", "The last build ended with Error: 3", "error rate: 3 %", "Errors: 0", "Error", "Note: ValueError: is raised if …",
+            r#"{"error":null,"data":[1]}"#, r#"{"error":"","data":1}"#, r#"{"error":null}"#, r#"{"errors":[]}"#, r#"{"error":"x","detail":"y"}"#, "3 validation rules for x", "Errormessage: x",
+            "ErrorBoundary is a component", "Success: all", "HTTPError is a class of urllib",
         ] {
             check(text, None);
         }

@@ -75,8 +75,8 @@ pub struct ConversationView {
     pub unknown: usize,
     /// Tools that run.
     pub tools: Vec<RunningTool>,
-    /// Which agent runs within which other one's tool; `None` for a name that is not known.
-    pub children: Vec<(Option<Arc<str>>, Option<Arc<str>>)>,
+    /// Which agents run within others' tools.
+    pub children: Vec<Child>,
 }
 
 /// A tool that runs.
@@ -88,6 +88,17 @@ pub struct RunningTool {
     pub agent: Option<Arc<str>>,
     /// When.
     pub since: SystemTime,
+}
+
+/// An agent that runs within another one's tool. `None` for a name that is not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Child {
+    /// The tool.
+    pub tool: Arc<str>,
+    /// Whose tool it is.
+    pub of: Option<Arc<str>>,
+    /// Who runs within it.
+    pub agent: Option<Arc<str>>,
 }
 
 /// How much is remembered.
@@ -131,8 +142,10 @@ impl Memory {
             open.map(|run| RunningTool { name: Arc::clone(&run.name), agent: thread.agent.clone(), since: run.called.wall })
         });
         let within = threads.iter().filter_map(|thread| Some((thread, self.runs.find(thread.within?)?)));
-        let children =
-            within.map(|(thread, run)| (self.threads.find(&run.caller.thread).and_then(|parent| parent.agent.clone()), thread.agent.clone()));
+        let children = within.map(|(thread, run)| {
+            let of = self.threads.find(&run.caller.thread).and_then(|parent| parent.agent.clone());
+            Child { tool: Arc::clone(&run.name), of, agent: thread.agent.clone() }
+        });
         Some(ConversationView {
             id,
             given: conversation.given.clone(),
