@@ -153,28 +153,24 @@ fn body(dialect: Dialect, messages: &[Value], tools: usize) -> Vec<u8> {
         "pattern": {"type": "string", "description": "What to look for"},
         "lines": {"type": "array", "items": {"type": "integer"}, "description": "First and last line"}}, "required": ["path"]});
     let system = "You are the bookkeeper. Use tools; never guess an amount.";
-    let text = match dialect {
-        Dialect::AnthropicMessages => {
-            let tools: Vec<Value> = (0..tools)
-                .map(|number| json!({"name": format!("tool_{number}"), "description": "Reads a part of a file.", "input_schema": schema}))
-                .collect();
-            format!(
-                r#"{{"max_tokens":4096,"messages":{},"model":"claude-sonnet-4-5","system":"{system}","tools":{}}}"#,
-                json!(messages),
-                json!(tools)
-            )
-        }
-        _ => {
-            let tools: Vec<Value> = (0..tools)
-                .map(|number| {
-                    json!({"type": "function", "function":
-                        {"name": format!("tool_{number}"), "description": "Reads a part of a file.", "parameters": schema}})
-                })
-                .collect();
-            let mut all = vec![json!({"role": "system", "content": system})];
-            all.extend_from_slice(messages);
-            format!(r#"{{"messages":{},"model":"gpt-4o-mini","stream":true,"temperature":0.2,"tools":{}}}"#, json!(all), json!(tools))
-        }
-    };
-    text.into_bytes()
+    let is_anthropic = dialect == Dialect::AnthropicMessages;
+    let tools: Vec<Value> = (0..tools)
+        .map(|number| {
+            let (name, description) = (format!("tool_{number}"), "Reads a part of a file.");
+            if is_anthropic {
+                return json!({"name": name, "description": description, "input_schema": schema});
+            }
+            json!({"type": "function", "function": {"name": name, "description": description, "parameters": schema}})
+        })
+        .collect();
+    let tools = json!(tools);
+    if is_anthropic {
+        let messages = json!(messages);
+        let text = format!(r#"{{"max_tokens":4096,"messages":{messages},"model":"claude-sonnet-4-5","system":"{system}","tools":{tools}}}"#);
+        return text.into_bytes();
+    }
+    let mut all = vec![json!({"role": "system", "content": system})];
+    all.extend_from_slice(messages);
+    let messages = json!(all);
+    format!(r#"{{"messages":{messages},"model":"gpt-4o-mini","stream":true,"temperature":0.2,"tools":{tools}}}"#).into_bytes()
 }
