@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
+mod agents;
 mod defaults;
 mod destinations;
 mod effective;
@@ -23,6 +24,7 @@ mod units;
 mod upstreams;
 mod values;
 
+pub use agents::{AgentRule, AgentRules, Asking, KeyHash, When, is_agent_name};
 pub use effective::Selection;
 pub use environment::Environment;
 pub use errors::{Errors, Origin, Origins};
@@ -45,6 +47,8 @@ pub struct Config {
     pub only_upstream: Option<Arc<Upstream>>,
     /// Routes of the file, in order; the first that matches wins.
     pub routes: Vec<Route>,
+    /// Rules that name agents, and agents with policies of their own.
+    pub agents: AgentRules,
     /// The exceptions to transparency that are switched on, and the policies where no route says otherwise.
     pub policy: Arc<Policy>,
     /// What is known of models' windows.

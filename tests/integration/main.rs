@@ -25,6 +25,7 @@ mod oddities;
 mod readme;
 mod retries;
 mod routes;
+mod rules;
 mod sizes;
 mod streams;
 mod tls;

@@ -13,6 +13,9 @@ routes:
 - agent: '$${x} ü'
 telemetry: {otlp: {endpoint: http://c:4318, headers: {X-Key: canary}}, sample: 0.5}
 timeouts: {idle: off}
+agents:
+- {name: a b, when: {header: {X-Team: 'red*'}, path: '/v1/*', system: 'You are*', api_key_sha256: AB12cd34}, timeouts: {total: 7s}}
+- {name: c, when: {path: '*'}}
 ";
 
 fn loaded(text: &str, variables: &[(&str, &str)]) -> Loaded {
@@ -55,6 +58,12 @@ fn every_value_is_shown_with_its_origin_and_no_secret() {
         "x-key: \"***\" # file:8",
         "timeout: 1s 500ms # env:OTEL_EXPORTER_OTLP_TIMEOUT",
         "sample: 0.5 # file:8",
+        "name: \"a b\" # file:11",
+        "x-team: \"red*\" # file:11",
+        "system: \"You are*\" # file:11",
+        "api_key_sha256: \"ab12cd34\" # file:11",
+        "total: 7s # file:11",
+        "- # file:12",
         "# resource: service.name=pillion (default)",
     ] {
         assert!(lines.iter().any(|line| line == expected), "{expected}\n{text}");
@@ -72,6 +81,7 @@ telemetry: {otlp: {endpoint: 'http://c/x', timeout: 1s}, sample: 0.1, log: {leve
 context: {windows: {'a*': 5, '$x: \"y\"': 6}}
 upstreams: {a: {url: 'https://a:1/b', dialect: gemini}}
 routes: [{path: '/*', model: 'm ?', agent: 'null', upstream: a, carry: {via: true}, retries: {attempts: 9}}, {}]
+agents: [{name: 'a b', when: {header: {x.y: '*', b: '?'}, path: '/*', system: \"x: 'y'*\", api_key_sha256: '12345678'}}, {name: c, timeouts: {idle: off}, carry: {via: true}}]
 ";
     for text in [all, ""] {
         let first = loaded(text, &[]);
@@ -110,8 +120,9 @@ fn a_selection_shows_the_route_and_what_it_makes_of_the_policies() {
     assert!(text.contains("\n# path /v1/chat/completions, agent \"a b\", model gpt-4o: routes[0] (file:6) matches\n"), "{text}");
     assert!(text.contains("\n# it goes to my.llm (http://[::1]:8000/v1)\n"), "{text}");
     let line = |key: &str| text.lines().find(|line| line.trim_start().starts_with(key)).expect(key).split_whitespace().collect::<Vec<_>>().join(" ");
-    assert_eq!((line("total:"), line("idle:")), ("total: 1m 30s # file:6".to_owned(), "idle: off # file:9".to_owned()));
-    assert!(!text.contains("routes:"));
-    let text = printed(&loaded, &select("/v1/chat/completions", "o3"));
+    assert_eq!((line("total:"), line("idle:")), ("total: 7s # file:11".to_owned(), "idle: off # file:9".to_owned()));
+    assert!(text.contains("\n# agents[0] (file:11) has policies of its own for this agent\n") && !text.contains("routes:"), "{text}");
+    let other = Selection { agent: Some("c".to_owned()), ..select("/v1/chat/completions", "o3") };
+    let text = printed(&loaded, &other);
     assert!(text.contains("model o3: no route matches\n") && text.contains("  total: 10m "), "{text}");
 }
