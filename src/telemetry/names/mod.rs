@@ -7,7 +7,7 @@ mod reasons;
 
 pub use reasons::Reason;
 
-use crate::agent::{Rule, Source};
+use crate::agent::{Rule, Source, ToolError};
 
 /// The schema of the attributes' names.
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.41.1";
@@ -187,6 +187,17 @@ pub fn agent_source(source: Source) -> &'static str {
             Rule::Fingerprint => "inferred(fingerprint)",
             Rule::Predicted => "inferred(predicted)",
         },
+    }
+}
+
+/// `error.type` of a tool that failed: the exception's where one is known, else a word for how it failed.
+pub fn tool_error(error: &ToolError) -> &str {
+    match error {
+        ToolError::Exception(kind) => kind,
+        ToolError::Failed => "error",
+        ToolError::Unknown => "unknown_tool",
+        ToolError::Arguments => "schema_mismatch",
+        ToolError::NoResult => "no_result",
     }
 }
 
