@@ -4,7 +4,7 @@
 use std::{fmt, io};
 
 use super::{
-    Carry, Hop, Http2, Otlp, Policy, Retries, Route, Server, Telemetry, Timeouts, Upstream, When,
+    ByModel, Carry, Context, Hop, Http2, Otlp, Policy, Prices, Retries, Route, Server, Telemetry, Timeouts, Upstream, When,
     destinations::{DIALECTS, HTTP2},
     errors::Origin,
     load::Loaded,
@@ -41,6 +41,7 @@ impl Loaded {
         } else {
             page.selected(selection);
         }
+        page.context(&self.config.context);
         page.telemetry(&self.config.telemetry);
         page.write(out)
     }
@@ -285,6 +286,7 @@ impl Page<'_> {
 
     fn carry(&mut self, depth: usize, carry: &Carry) {
         self.heading(depth, "carry:");
+        self.value(depth + 1, "carry.include_usage", carry.include_usage);
         self.value(depth + 1, "carry.hold_head", carry.hold_head);
         self.value(depth + 1, "carry.error_events", carry.error_events);
         self.value(depth + 1, "carry.via", carry.via);
@@ -323,6 +325,39 @@ impl Page<'_> {
         self.value(depth + 1, "retries.on_timeout", retries.on_timeout);
     }
 
+    fn context(&mut self, context: &Context) {
+        self.heading(0, "context:");
+        let windows: Vec<_> = context.windows.iter().map(|(pattern, tokens)| (pattern, tokens.to_string())).collect();
+        self.by_model(1, "context.windows", &windows);
+    }
+
+    fn prices(&mut self, prices: &ByModel<Prices>) {
+        let known = |prices: &Prices| {
+            let Prices { input, output, cache_read, cache_write } = *prices;
+            let all = [("input", input), ("output", output), ("cache_read", cache_read), ("cache_write", cache_write)];
+            let known: Vec<_> = all.into_iter().filter_map(|(key, price)| Some(format!("{key}: {}", price?))).collect();
+            format!("{{{}}}", known.join(", "))
+        };
+        let prices: Vec<_> = prices.iter().map(|(pattern, prices)| (pattern, known(prices))).collect();
+        self.by_model(1, "telemetry.prices", &prices);
+    }
+
+    /// A section whose keys are globs of models' names.
+    fn by_model(&mut self, depth: usize, path: &str, said: &[(&str, String)]) {
+        if said.is_empty() {
+            return self.value(depth, path, "{}");
+        }
+        self.heading(depth, format_args!("{}:", path.rsplit('.').next().unwrap_or(path)));
+        for (pattern, value) in said {
+            let own = format!("{path}.{pattern}");
+            let paths = [own.clone(), format!("{own}.input"), format!("{own}.output")];
+            let origin = paths.iter().map(|path| self.loaded.origins.of(path)).find(|origin| **origin != Origin::Default);
+            let origin = origin.map_or_else(String::new, Origin::to_string);
+            let glob = serde_json::Value::from(*pattern);
+            self.lines.push((format!("{:1$}{glob}: {value}", "", (depth + 1) * 2), origin));
+        }
+    }
+
     fn telemetry(&mut self, telemetry: &Telemetry) {
         self.heading(0, "telemetry:");
         match &telemetry.otlp {
@@ -341,6 +376,7 @@ impl Page<'_> {
         self.value(1, "telemetry.max_series", telemetry.max_series);
         self.value(1, "telemetry.propagate", telemetry.propagate);
         self.value(1, "telemetry.attempt_spans", word_of(&ATTEMPT_SPANS, &telemetry.attempt_spans));
+        self.prices(&telemetry.prices);
     }
 
     fn otlp(&mut self, otlp: &Otlp) {

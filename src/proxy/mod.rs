@@ -16,7 +16,7 @@ mod send;
 mod silence;
 mod tunnel;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, Version, request, response};
@@ -43,8 +43,8 @@ use crate::{
     config::{Config, Policy},
     drain::{self, Drain, Stage},
     telemetry::{Telemetry, names::Reason},
-    upstream::{AgentLimit, Destination, Destinations},
-    wire::{Call, Dialect},
+    upstream::{AgentLimit, Destination, Destinations, rate_limits},
+    wire::{Call, Dialect, Splice},
 };
 
 /// What carries exchanges: everything they share.
@@ -111,14 +111,15 @@ impl Proxy {
         let switch = Switch::asked(&mut head, &body);
         let limits = (&self.ledger, self.config.server.body_limit);
         let received = receive::receive(exchange, (&head, body), &target, &policy, limits).await?;
-        let call = self.memory.admit(exchange, (&head.headers, &self.config), &target, &received);
+        let (call, list) = self.memory.admit(exchange, (&head.headers, &self.config), &target, &received);
         let since = |agent: AgentLimit| if agent.per_read { Instant::now() } else { exchange.started() };
         let agent_clock = agent.map(|agent| (agent, since(agent)));
 
         let (destination, policy) = self.settle(&target, exchange.record().agent.as_deref(), &call)?;
         exchange.admit(destination);
         let version = head.version;
-        let template = self.rewrite(head, switch.as_ref(), (&target, destination, &policy));
+        let usage = rewrite::usage(&policy.carry, target.dialect, (&call, &list), &received);
+        let template = self.rewrite(head, (switch.as_ref(), usage), (&target, destination, &policy));
         let (dialect, stream) = (target.dialect, call.stream);
         exchange.record().call = call;
 
@@ -150,21 +151,30 @@ impl Proxy {
     }
 
     /// The head of every attempt.
-    fn rewrite<'a>(&'a self, head: request::Parts, switch: Option<&'a Switch>, to: (&Target, &'a Destination, &'a Policy)) -> Template<'a> {
+    fn rewrite<'a>(
+        &'a self,
+        head: request::Parts,
+        (switch, usage): (Option<&'a Switch>, Option<Splice>),
+        to: (&Target, &'a Destination, &'a Policy),
+    ) -> Template<'a> {
         let (target, destination, policy) = to;
         let upstream = &destination.upstream;
         let uri = destination.uri(target.forward(upstream));
         let switch = switch.map(|switch| &switch.protocol);
-        let upward = Upward { uri, host: destination.host(), upstream, dialect: target.dialect, carry: &policy.carry, mark: &self.mark, switch };
+        let usage = usage.filter(|_| target.dialect.is_some_and(|dialect| destination.usage.may_be(dialect, Instant::now())));
+        let upward =
+            Upward { uri, host: destination.host(), upstream, dialect: target.dialect, carry: &policy.carry, mark: &self.mark, switch, usage };
         Template::new(head, upward)
     }
 
     /// The way down: the head now, the body as it comes.
     fn relay(&self, mut exchange: Exchange, mut sent: Sent, way: Way) -> Response<Relayed> {
         exchange.answered(sent.answer.head.status.as_u16());
+        exchange.record().rate_limits = rate_limits(&sent.answer.head.headers, SystemTime::now());
         let name = exchange.record().trace.exchange_id();
         let attempts = exchange.record().attempts.len();
-        let downward = Downward { carry: &way.policy.carry, mark: &self.mark, exchange: name.to_header(), attempts, spent: sent.spent };
+        let shortened = sent.answer.strip.is_some();
+        let downward = Downward { carry: &way.policy.carry, mark: &self.mark, exchange: name.to_header(), attempts, spent: sent.spent, shortened };
         let mut head = rewrite::reply_head(&mut sent.answer.head, &downward);
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             switch(exchange, &mut head, sent, way);

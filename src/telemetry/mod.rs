@@ -40,10 +40,10 @@ use names::{Outcome, Reason, Side};
 use otlp::Otlp;
 pub use otlp::StartError;
 use recent::Recent;
-pub use record::{Attempt, ConnectPhases, Phase, Record, RetryCause};
+pub use record::{Attempt, ConnectPhases, Phase, RateLimit, Record, RetryCause};
 pub use trace::{ExchangeId, TraceContext, baggage_agent, baggage_conversation};
 
-use crate::config;
+use crate::{agent::ToolRun, config};
 
 /// Where finished records go. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -106,6 +106,20 @@ impl Telemetry {
         &self.inner.recent
     }
 
+    /// Reports a tool's run whose result no request has brought: those of requests are told by their records.
+    pub fn report_run(&self, mut run: ToolRun) {
+        record::bound_run(&mut run);
+        self.inner.metrics.run(&run);
+        if let Some(otlp) = &self.inner.otlp {
+            otlp.put_run(run);
+        }
+    }
+
+    /// Counts a call of a tool whose arguments its declared schema refuses.
+    pub fn schema_mismatch(&self, agent: Option<&str>, tool: &str) {
+        self.inner.metrics.schema_mismatch(agent, tool);
+    }
+
     /// Exchanges reported so far that ended so.
     pub fn ended(&self, outcome: Outcome) -> u64 {
         self.inner.outcomes[outcome.index()].load(Ordering::Relaxed)
@@ -144,6 +158,11 @@ impl Telemetry {
     /// Shows `tasks()` as `pillion_tasks`, read at each scrape: tasks that run. The first call counts.
     pub fn watch_tasks(&self, tasks: impl Fn() -> u64 + Send + Sync + 'static) {
         self.inner.metrics.probe(Probe::new(names::metrics::TASKS, MetricType::GAUGE, move || vec![("", tasks())]));
+    }
+
+    /// Shows `conversations()` as `pillion_conversations_active`, read at each scrape: conversations that are remembered. The first call counts.
+    pub fn watch_conversations(&self, conversations: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.inner.metrics.probe(Probe::new(names::metrics::CONVERSATIONS_ACTIVE, MetricType::GAUGE, move || vec![("", conversations())]));
     }
 
     /// All metrics.

@@ -9,11 +9,12 @@ use tokio::time::Instant;
 
 use super::{Exposition, Metrics};
 use crate::{
+    agent::{ToolError, ToolRun},
     config,
     telemetry::{
-        fixture::record,
-        names::{AttemptResult, ConnectionState, Outcome, Reason, Side},
-        record::{Phase, Record},
+        fixture::{record, tool_run, with_tools},
+        names::{AttemptResult, ConnectionState, LimitKind, Outcome, Reason, Side},
+        record::{Phase, RateLimit, Record},
     },
 };
 
@@ -122,6 +123,52 @@ fn the_rarer_facts_have_their_counters() {
 }
 
 #[test]
+fn prompts_cost_tools_and_conversations_are_measured() {
+    let metrics = metrics();
+    let mut record = with_tools();
+    record.rate_limits = vec![RateLimit { kind: LimitKind::Tokens, remaining: Some(17), reset: Some(Duration::from_millis(1500)) }];
+    metrics.record(&record, false);
+    record.rate_limits[0].remaining = Some(11);
+    metrics.record(&record, false);
+    let text = metrics.render();
+    let (of_agent, of_upstream) = ("{agent=\"planner\",model=\"gpt-4o\"}", "{upstream=\"openai\",model=\"gpt-4o\"}");
+    check(&text, &format!("pillion_prompt_tokens_sum{of_agent}"), 1624.0);
+    check(&text, &format!("pillion_prompt_window_ratio_sum{of_agent}"), 2.0 * 812.0 / 128_000.0);
+    check(&text, &format!("pillion_token_estimate_error_ratio_sum{of_upstream}"), 2.0 * 18.0 / 812.0);
+    check(&text, "pillion_cost_usd_total{agent=\"planner\",upstream=\"openai\",model=\"gpt-4o\"}", 0.00468);
+    check(&text, "pillion_tool_calls_total{agent=\"planner\",tool=\"search\"}", 4.0);
+    check(&text, "pillion_tool_duration_seconds_sum{agent=\"planner\",tool=\"get_weather\"}", 3.0);
+    check(&text, "pillion_tool_errors_total{agent=\"planner\",tool=\"get_weather\",error_type=\"TimeoutError\"}", 2.0);
+    check(&text, "pillion_conversation_turns_bucket{agent=\"planner\",le=\"3\"}", 2.0);
+    check(&text, "pillion_conversation_turns_bucket{agent=\"planner\",le=\"2\"}", 0.0);
+    check(&text, "pillion_rate_limit_remaining{upstream=\"openai\",model=\"gpt-4o\",kind=\"tokens\"}", 11.0);
+    check(&text, "pillion_rate_limit_reset_seconds{upstream=\"openai\",model=\"gpt-4o\",kind=\"tokens\"}", 1.5);
+    promtool(&text);
+}
+
+#[test]
+fn a_call_that_never_came_back_is_an_error_without_a_duration() {
+    let metrics = metrics();
+    metrics.run(&ToolRun { error: Some(ToolError::NoResult), agent: None, ..tool_run() });
+    metrics.schema_mismatch(Some("planner"), "search");
+    let text = metrics.render();
+    check(&text, "pillion_tool_errors_total{agent=\"unknown\",tool=\"get_weather\",error_type=\"no_result\"}", 1.0);
+    check(&text, "pillion_tool_schema_mismatches_total{agent=\"planner\",tool=\"search\"}", 1.0);
+    assert!(!text.contains("pillion_tool_duration"), "{text}");
+}
+
+#[test]
+fn an_uncounted_prompt_is_measured_by_its_estimate() {
+    let metrics = metrics();
+    let mut record = with_tools();
+    record.reply.usage = crate::wire::Usage::default();
+    metrics.record(&record, false);
+    let text = metrics.render();
+    check(&text, "pillion_prompt_tokens_sum{agent=\"planner\",model=\"gpt-4o\"}", 830.0);
+    assert!(!text.contains("pillion_token_estimate_error_ratio"), "{text}");
+}
+
+#[test]
 fn what_is_not_of_a_model_is_in_no_gen_ai_metric() {
     let metrics = metrics();
     metrics.record(&Record { dialect: None, call: crate::wire::Call::default(), streamed: false, ..record() }, false, None);
@@ -161,13 +208,17 @@ fn agents_and_models_that_join_to_the_same_text_have_series_of_their_own() {
     check(&text, "pillion_prompt_characters_count{agent=\"a\",model=\"bc\"}", 1.0);
 }
 
-/// 10⁵ hostile agents, models and upstreams: the page stays within its bounds, and no exchange is lost from the sum.
+/// 10⁵ hostile agents, models, tools and upstreams: the page stays within its bounds, and no exchange is lost from the sum.
 #[test]
 fn hostile_labels_stay_within_the_bounds() {
     let metrics = metrics();
     let outcomes = [Outcome::Ok, Outcome::ClientError, Outcome::UpstreamError];
     for index in 0..100_000_u32 {
-        let mut hostile = record();
+        let mut hostile = with_tools();
+        hostile.reply.tool_calls[0].name = format!("called-{index}-{}", "t".repeat(90));
+        hostile.tools[0].name = format!("ran-{index}").into();
+        hostile.tools[0].error = Some(ToolError::Exception(format!("Error{index}").into()));
+        hostile.tools[0].agent = Some(format!("agent-{index}").into());
         hostile.agent = Some(format!("agent-{}", index % 977).into());
         hostile.call.model = Some(format!("model-{}-{}", index % 1009, "m".repeat(90)));
         hostile.upstream = Some(format!("upstream-{}", index % 13).into());
@@ -185,7 +236,7 @@ fn hostile_labels_stay_within_the_bounds() {
     assert!(samples <= 10_000, "{samples} series");
     assert!(text.len() <= 3_000_000, "{} bytes", text.len());
     assert!(took < Duration::from_millis(if cfg!(debug_assertions) { 1000 } else { 100 }), "{took:?}");
-    for label in ["agent", "model", "series"] {
+    for label in ["agent", "model", "tool", "error_type", "series"] {
         assert!(value(&text, &format!("pillion_label_overflow_total{{label=\"{label}\"}}")).unwrap() > 0.0, "{label}");
     }
     promtool(&text);

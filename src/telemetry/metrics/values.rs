@@ -90,6 +90,68 @@ impl Value for Gauge {
     }
 }
 
+/// Only goes up, by amounts that are not whole.
+#[derive(Debug, Default)]
+pub(crate) struct Amount(
+    /// The bits of an `f64`.
+    AtomicU64,
+);
+
+impl Amount {
+    pub(crate) fn add(&self, more: f64) {
+        add(&self.0, more);
+    }
+}
+
+impl Value for Amount {
+    const KIND: proto::MetricType = proto::MetricType::COUNTER;
+
+    fn new(_: &'static [f64]) -> Self {
+        Self::default()
+    }
+
+    fn write(&self, out: &mut proto::Metric) {
+        let mut counter = proto::Counter::default();
+        counter.set_value(f64::from_bits(self.0.load(Ordering::Relaxed)));
+        out.set_counter(counter);
+    }
+
+    fn lines(_: &'static [f64]) -> usize {
+        1
+    }
+}
+
+/// What was said last.
+#[derive(Debug, Default)]
+pub(crate) struct Level(
+    /// The bits of an `f64`.
+    AtomicU64,
+);
+
+impl Level {
+    pub(crate) fn set(&self, value: f64) {
+        self.0.store(value.to_bits(), Ordering::Relaxed);
+    }
+}
+
+impl Value for Level {
+    const KIND: proto::MetricType = proto::MetricType::GAUGE;
+
+    fn new(_: &'static [f64]) -> Self {
+        Self::default()
+    }
+
+    fn write(&self, out: &mut proto::Metric) {
+        let mut gauge = proto::Gauge::default();
+        gauge.set_value(f64::from_bits(self.0.load(Ordering::Relaxed)));
+        out.set_gauge(gauge);
+    }
+
+    fn lines(_: &'static [f64]) -> usize {
+        1
+    }
+}
+
 /// Counts observations by size.
 #[derive(Debug)]
 pub(crate) struct Histogram {
@@ -113,8 +175,7 @@ impl Histogram {
             count.fetch_add(n, Ordering::Relaxed);
             self.exemplars.observed(value, bucket, self.counts.len());
         }
-        let more = value * float(n);
-        let _ = self.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| Some((f64::from_bits(bits) + more).to_bits()));
+        add(&self.sum, value * float(n));
     }
 
     /// The latest of each bucket, the infinite one last; `None` where there is none at all.
@@ -155,6 +216,12 @@ impl Value for Histogram {
     fn lines(buckets: &'static [f64]) -> usize {
         buckets.len() + 3
     }
+}
+
+/// Adds to an `f64` that is kept as its bits.
+fn add(to: &AtomicU64, more: f64) {
+    // It never says no.
+    let _ = to.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| Some((f64::from_bits(bits) + more).to_bits()));
 }
 
 /// The nearest `f64`: exact up to 2⁵³.
