@@ -59,10 +59,15 @@ impl Memory {
             Received::Streamed(..) => (&[], (exchange.record().method == Method::POST).then_some(Skipped::Size)),
         };
         let now = Self::now();
-        let known = self.agents.recall(dialect, body, now.instant);
+        let mut known = self.agents.recall(dialect, body, now.instant);
+        // A rule that asks for the system text wants the whole prompt.
+        let rules = target.agent_source != Source::Explicit && config.agents.need_system();
+        if rules {
+            known.recalled = None;
+        }
         let request = Request::read(dialect, &target.path, body, known.resume());
         exchange.record().skipped = unread.or(request.skipped).map(Skipped::name);
-        let caller = caller(config, headers, (target, dialect), (&request, body));
+        let caller = if rules { named_by_rule(config, headers, target, &request) } else { (target.agent.clone(), target.agent_source) };
         self.place(exchange, (headers, target, dialect), (&request, body, &known), (caller, now));
         self.measure(exchange, &request.call);
         (request.call, request.prompt.map(|prompt| prompt.list).unwrap_or_default())
@@ -109,14 +114,9 @@ impl Memory {
     }
 }
 
-/// Who calls by its own word or a rule of the config, now that the system texts are there.
-fn caller(config: &Config, headers: &HeaderMap, (target, dialect): (&Target, Dialect), (request, body): (&Request<'_>, &[u8])) -> Caller {
-    if target.agent_source == Source::Explicit || !config.agents.need_system() {
-        return (target.agent.clone(), target.agent_source);
-    }
-    // What was known of the body's beginning was not read again, and the system texts stand there.
-    let whole = request.prompt.as_ref().filter(|prompt| prompt.known > 0).map(|_| Request::read(dialect, &target.path, body, None));
-    let prompt = whole.as_ref().unwrap_or(request).prompt.as_ref();
+/// The name that a rule of the config gives, now that the system texts are known.
+fn named_by_rule(config: &Config, headers: &HeaderMap, target: &Target, request: &Request<'_>) -> Caller {
+    let prompt = request.prompt.as_ref();
     let messages = prompt.into_iter().flat_map(|prompt| prompt.system.iter().chain(&prompt.messages)).filter(|message| message.role == Role::System);
     let text = |message: &Message<'_>| message.texts.iter().take(SYSTEM_TEXTS_MAX).map(|text| text.decoded(SYSTEM_MAX)).collect::<String>();
     let system: Vec<Cow<'_, str>> = messages.take(SYSTEM_TEXTS_MAX).map(|message| Cow::Owned(text(message))).collect();

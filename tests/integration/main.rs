@@ -21,6 +21,7 @@ mod http2;
 mod http2_upstreams;
 mod identity;
 mod life;
+mod names;
 mod oddities;
 mod readme;
 mod retries;
