@@ -5,7 +5,10 @@
 
 mod support;
 
+mod api;
 mod architecture;
+mod attribution;
+mod captures;
 mod carry;
 mod compressed;
 mod connections;
@@ -19,10 +22,12 @@ mod http2;
 mod http2_upstreams;
 mod identity;
 mod life;
+mod names;
 mod oddities;
 mod readme;
 mod retries;
 mod routes;
+mod rules;
 mod sizes;
 mod streams;
 mod tls;
