@@ -22,7 +22,7 @@ use tracing::Subscriber;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod logs;
 mod metrics;
 pub mod names;
@@ -34,6 +34,7 @@ mod spans;
 mod trace;
 
 use logs::{Log, LogLayer};
+pub use logs::{Short, Word};
 pub use metrics::{ConnectionGauge, Exposition, InFlight};
 use metrics::{Metrics, Probe, Trace};
 use names::{Outcome, Reason, Side};
