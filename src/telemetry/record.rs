@@ -20,6 +20,7 @@ use crate::{
 
 /// One exchange: a request with its reply, however many attempts it took.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
 pub struct Record {
     /// Its place in a trace; the exchange's own span id.
     pub trace: TraceContext,

@@ -7,6 +7,7 @@ mod support;
 
 mod api;
 mod architecture;
+mod attribution;
 mod captures;
 mod carry;
 mod compressed;
