@@ -65,6 +65,7 @@ pub(crate) fn record() -> Record {
         overhead: Duration::from_micros(180),
         agent_timeout: Some(Duration::from_mins(1)),
         conversation: None,
+        within: None,
         tools: Vec::new(),
         prompt_tokens: None,
         prompt_window: None,
