@@ -139,6 +139,13 @@ impl Record {
         self.reason.filter(|reason| ours && self.status.is_some() && *reason != Reason::StreamError)
     }
 
+    /// Clocks that fired, in order. One that ended the exchange also ended its last attempt: it counts once.
+    pub(super) fn clocks(&self) -> impl Iterator<Item = Clock> {
+        let fired = |attempt: &Attempt| attempt.reason.and_then(Reason::clock);
+        let (last, earlier) = self.attempts.split_last().map_or((None, &[][..]), |(last, earlier)| (Some(last), earlier));
+        earlier.iter().filter_map(fired).chain(self.clock.or_else(|| last.and_then(fired)))
+    }
+
     /// When it ended, by the wall clock; when it began, where no calendar goes so far.
     pub(super) fn ended_at(&self) -> SystemTime {
         self.started_at.checked_add(self.duration).unwrap_or(self.started_at)
