@@ -120,7 +120,7 @@ impl Memory {
         if record.trace.parent_id.is_none()
             && let Some(trace_id) = arrived.trace
         {
-            (record.trace.trace_id, record.trace.parent_id) = (trace_id, arrived.parent);
+            (record.trace.trace_id, record.within) = (trace_id, arrived.parent);
         }
         record.conversation = arrived.conversation;
         record.tools = arrived.tools;
