@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
+mod agents;
 mod defaults;
 mod destinations;
 mod effective;
@@ -12,6 +13,7 @@ mod fields;
 mod glob;
 mod listen;
 mod load;
+mod models;
 mod otlp;
 mod proxies;
 mod reporting;
@@ -22,11 +24,13 @@ mod units;
 mod upstreams;
 mod values;
 
+pub use agents::{AgentRule, AgentRules, Asking, KeyHash, When, is_agent_name};
 pub use effective::Selection;
 pub use environment::Environment;
 pub use errors::{Errors, Origin, Origins};
 pub use listen::Listen;
 pub use load::{Flags, Loaded, load, read};
+pub use models::{ByModel, Context, Prices};
 pub use tls::{Tls, TlsError};
 pub use upstreams::UrlError;
 
@@ -43,8 +47,12 @@ pub struct Config {
     pub only_upstream: Option<Arc<Upstream>>,
     /// Routes of the file, in order; the first that matches wins.
     pub routes: Vec<Route>,
+    /// Rules that name agents, and agents with policies of their own.
+    pub agents: AgentRules,
     /// The exceptions to transparency that are switched on, and the policies where no route says otherwise.
     pub policy: Arc<Policy>,
+    /// What is known of models' windows.
+    pub context: Context,
     /// What is reported, where to, and how much of it.
     pub telemetry: Telemetry,
 }
@@ -158,8 +166,10 @@ pub struct Route {
 
 /// `carry`: the exceptions to transparency, each of which can be turned off.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "five independent switches of the config")]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of the config")]
 pub struct Carry {
+    /// Ask for the token counts of streams on the agent's behalf, and take them out of the reply again. Default true.
+    pub include_usage: bool,
     /// Hold a stream's head until its first content. Default true.
     pub hold_head: bool,
     /// End a broken stream with an error event. Default true.
@@ -237,6 +247,8 @@ pub struct Telemetry {
     pub propagate: bool,
     /// When attempts get spans of their own. Default when retried (or failed).
     pub attempt_spans: AttemptSpans,
+    /// Prices in place of the bundled table's.
+    pub prices: ByModel<Prices>,
 }
 
 /// `telemetry.otlp`.

@@ -79,7 +79,7 @@ impl<'a> Json<'a> {
         std::str::from_utf8(self.quoted()?).ok()
     }
 
-    /// The same as bytes.
+    /// What stands between the quotes of a string, escapes as written, whatever its bytes.
     pub(super) fn quoted(self) -> Option<&'a [u8]> {
         self.0.strip_prefix(b"\"")?.strip_suffix(b"\"")
     }

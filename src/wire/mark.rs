@@ -64,17 +64,22 @@ impl Marker {
         let piece = if self.length == 0 { piece.trim_ascii_start() } else { piece };
         let solid = piece.trim_ascii_end().len();
         if solid > 0 {
-            let blanks = std::mem::take(&mut self.blanks);
-            self.take(&blanks);
+            self.take_blanks();
             self.take(&piece[..solid]);
         }
         if self.length > 0 {
             self.blanks.extend_from_slice(&piece[solid..]);
             if self.blanks.len() > BLANKS_MAX {
-                let blanks = std::mem::take(&mut self.blanks);
-                self.take(&blanks);
+                self.take_blanks();
             }
         }
+    }
+
+    fn take_blanks(&mut self) {
+        let mut blanks = std::mem::take(&mut self.blanks);
+        self.take(&blanks);
+        blanks.clear();
+        self.blanks = blanks;
     }
 
     /// The mark of what was added so far.

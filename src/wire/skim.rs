@@ -57,6 +57,11 @@ impl<'a> Skim<'a> {
         }
     }
 
+    /// How many bytes were passed over.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
     /// Whether nothing but blanks is left.
     pub(super) fn is_at_end(&mut self) -> bool {
         self.peek().is_err()
@@ -219,14 +224,11 @@ impl<'a> Skim<'a> {
 
 /// How many bytes at the beginning are neither a quote nor a backslash, as far as is looked: most texts are short, and end within that.
 fn plain(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
-    let is_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
     let (words, _) = bytes.as_chunks::<8>();
     let mut count = 0;
     for word in words.iter().take(LOOKED) {
         let word = u64::from_le_bytes(*word);
-        let found = is_zero(word ^ u64::from_ne_bytes([b'"'; 8])) | is_zero(word ^ u64::from_ne_bytes([b'\\'; 8]));
+        let found = zeros(word ^ u64::from_ne_bytes([b'"'; 8])) | zeros(word ^ u64::from_ne_bytes([b'\\'; 8]));
         if found != 0 {
             // The lowest bit that is set is a true one.
             return count + usize::try_from(found.trailing_zeros() / 8).unwrap_or(0);
@@ -234,6 +236,11 @@ fn plain(bytes: &[u8]) -> usize {
         count += 8;
     }
     count
+}
+
+/// A bit for each byte that is zero, its highest. Above the lowest that is set there may be others.
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(u64::from_ne_bytes([1; 8])) & !word & u64::from_ne_bytes([0x80; 8])
 }
 
 /// Words of eight bytes that are looked at one by one, before the search for long texts is set up.
@@ -268,16 +275,45 @@ impl Open {
     }
 }
 
-/// Hands over the pieces of the text that stands between the quotes of a string, unescaped. What is no escape is replaced by U+FFFD.
-pub(super) fn unescape(mut raw: &[u8], mut each: impl FnMut(&[u8])) {
-    while let Some(at) = memchr::memchr(b'\\', raw) {
-        each(&raw[..at]);
-        let (length, character) = escape(&raw[at..]);
-        each(character.encode_utf8(&mut [0; 4]).as_bytes());
-        raw = &raw[at + length..];
+/// Hands over the text that stands between the quotes of a string, unescaped, in few large pieces. What is no escape is replaced by U+FFFD.
+pub(super) fn unescape(raw: &[u8], mut each: impl FnMut(&[u8])) {
+    if memchr::memchr(b'\\', raw).is_none() {
+        return each(raw);
     }
-    each(raw);
+    // Code has an escape every few bytes, and what takes the pieces has its price for each.
+    let mut gathered = [0; GATHERED];
+    let mut length = 0;
+    let mut rest = raw;
+    while !rest.is_empty() {
+        if length + 8 > GATHERED {
+            each(&gathered[..length]);
+            length = 0;
+        }
+        let word = rest.first_chunk::<8>().copied().unwrap_or_else(|| {
+            let mut padded = [b'\\'; 8];
+            padded[..rest.len()].copy_from_slice(rest);
+            padded
+        });
+        // All eight are copied, and as many counted as stand before an escape.
+        gathered[length..length + 8].copy_from_slice(&word);
+        let backslashes = zeros(u64::from_le_bytes(word) ^ u64::from_ne_bytes([b'\\'; 8]));
+        let plain = usize::try_from(backslashes.trailing_zeros() / 8).unwrap_or(0);
+        (length, rest) = (length + plain, &rest[plain..]);
+        if plain < 8 && !rest.is_empty() {
+            let (taken, character) = escape(rest);
+            if length + 4 > GATHERED {
+                each(&gathered[..length]);
+                length = 0;
+            }
+            length += character.encode_utf8(&mut gathered[length..]).len();
+            rest = &rest[taken..];
+        }
+    }
+    each(&gathered[..length]);
 }
+
+/// Bytes of a text that are gathered before they are handed over.
+const GATHERED: usize = 512;
 
 /// The character that an escape at the beginning of `raw` stands for, and how long it is written. A surrogate without its other half is U+FFFD.
 fn escape(raw: &[u8]) -> (usize, char) {
@@ -346,6 +382,17 @@ mod tests {
             assert_eq!(unescaped_lossy(raw.as_bytes()), expected, "{raw}");
         }
         assert_eq!(unescaped_lossy(b"\xff\\n"), "\u{fffd}\n");
+    }
+
+    #[test]
+    fn long_texts_are_unescaped_whole() {
+        let mut random = fastrand::Rng::with_seed(13);
+        for _ in 0..500 {
+            let parts = ["a", "plain words and more of them ", "\n", "\"", "\\", "é", "\u{1}", "\r\n\r\n", "😀"];
+            let text: String = (0..random.usize(..400)).map(|_| *random.choice(parts.iter()).unwrap()).collect();
+            let quoted = serde_json::to_string(&text).unwrap();
+            assert_eq!(unescaped_lossy(&quoted.as_bytes()[1..quoted.len() - 1]), text);
+        }
     }
 
     #[test]
