@@ -77,15 +77,13 @@ impl Memory {
             Received::Streamed(..) => (&[], (exchange.record().method == Method::POST).then_some(Skipped::Size)),
         };
         let now = Self::now();
-        let mut known = self.agents.recall(dialect, body, now.instant);
+        let known = self.agents.recall(dialect, body, now.instant);
         // A rule that asks for the system text wants the whole prompt.
         let rules = target.agent_source != Source::Explicit && config.agents.need_system();
-        if rules {
-            known.recalled = None;
-        }
-        let request = Request::read(dialect, &target.path, body, known.resume());
+        let mut request = Request::read(dialect, &target.path, body, known.resume().filter(|_| !rules));
         exchange.record().skipped = unread.or(request.skipped).map(Skipped::name);
         let caller = if rules { named_by_rule(config, headers, target, &request) } else { (target.agent.clone(), target.agent_source) };
+        known.resume().into_iter().for_each(|known| request.leave_out(known));
         self.place(exchange, (headers, target, dialect), (&request, body, &known), (caller, now));
         self.measure(exchange, &request.call);
         (request.call, request.prompt.map(|prompt| prompt.list).unwrap_or_default())
