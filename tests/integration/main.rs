@@ -29,4 +29,5 @@ mod tls;
 mod tls_faults;
 mod trailers;
 mod unix;
+mod usage;
 mod websockets;

@@ -144,7 +144,7 @@ fn the_first_route_that_matches_wins_and_stands_on_the_files_policies() {
     assert_eq!((first.policy.timeouts.total, first.policy.timeouts.idle), (Some(Duration::from_mins(1)), None));
     assert_eq!(first.policy.timeouts.connect, Some(Duration::from_secs(1)));
     assert_eq!((first.policy.retries.attempts, first.policy.retries.body_max), (1, 1_000_000));
-    assert_eq!(second.policy.carry, Carry { hold_head: false, via: false, ..Carry::default() });
+    assert_eq!(second.policy.carry, Carry { hold_head: false, include_usage: false, via: false, ..Carry::default() });
     assert!(!loaded("routes: [{agent: a}]", NO_VARIABLES).config.needs_model_for_routes());
 }
 
