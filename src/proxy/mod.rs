@@ -167,7 +167,8 @@ impl Proxy {
         let uri = destination.uri(target.forward(upstream));
         let switch = switch.map(|switch| &switch.protocol);
         let usage = usage.filter(|_| target.dialect.is_some_and(|dialect| destination.usage.may_be(dialect, Instant::now())));
-        let upward = Upward { uri, host: destination.host(), upstream, dialect: target.dialect, carry: &policy.carry, mark: &self.mark, switch, usage };
+        let upward =
+            Upward { uri, host: destination.host(), upstream, dialect: target.dialect, carry: &policy.carry, mark: &self.mark, switch, usage };
         Template::new(head, upward)
     }
 

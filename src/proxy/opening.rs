@@ -84,7 +84,18 @@ impl Answer {
         let text = |name| head.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
         let reading = dialect.map(|dialect| Reading::new(dialect, head.status.as_u16(), text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING)));
         let stated_length = head.headers.contains_key(header::CONTENT_LENGTH) && !head.headers.contains_key(header::TRANSFER_ENCODING);
-        Self { head, held: VecDeque::new(), trailers: None, body, ended: None, reading, strip: None, stated_length, upload: None, line: attempted.line }
+        Self {
+            head,
+            held: VecDeque::new(),
+            trailers: None,
+            body,
+            ended: None,
+            reading,
+            strip: None,
+            stated_length,
+            upload: None,
+            line: attempted.line,
+        }
     }
 
     /// Takes out what a stream of events holds only because token counts were asked for on the agent's behalf. One that is compressed all the same

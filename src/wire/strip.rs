@@ -35,14 +35,7 @@ pub struct Strip {
 
 impl Default for Strip {
     fn default() -> Self {
-        Self {
-            finder: Finder::new(USAGE),
-            held: BytesMut::new(),
-            passing: false,
-            line_is_empty: true,
-            after_cr: false,
-            taken_out: false,
-        }
+        Self { finder: Finder::new(USAGE), held: BytesMut::new(), passing: false, line_is_empty: true, after_cr: false, taken_out: false }
     }
 }
 

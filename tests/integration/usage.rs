@@ -181,7 +181,6 @@ async fn an_agent_that_asks_itself_or_a_config_that_does_not_leaves_all_as_it_is
 async fn requests_that_are_no_streams_of_openai_s_are_left_as_they_are() {
     let upstream = answering(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}".to_vec()).await;
     let proxy = proxy().to(upstream.url()).run();
-    let trailing = format!("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nTrailer: x-a\r\n\r\nf\r\n{{\"stream\":true}}\r\n0\r\nx-a: 1\r\n\r\n");
     for ask in [
         chat(false),
         call("POST", "/v1/responses").json(&json!({"model": "m", "stream": true, "input": "hi"})),
@@ -193,11 +192,15 @@ async fn requests_that_are_no_streams_of_openai_s_are_left_as_they_are() {
         proxy.ask(&ask).await;
         assert!(ask.bytes().ends_with(&upstream.heard().pop().unwrap().body), "{ask:?}");
     }
-    let mut agent = agent(&proxy).await;
-    agent.asks();
-    agent.write(trailing).await;
-    agent.reply().await;
-    assert_eq!(upstream.heard().pop().unwrap().body, b"{\"stream\":true}");
+    assert_eq!(modified(&proxy.settle_as("ok").await), 0);
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_held_is_left_as_it_is() {
+    let upstream = answering(|_| in_chunks(&[ASKED.as_bytes()])).await;
+    let proxy = proxy().to(upstream.url()).config("retries: {body_max: 20}").run();
+    assert_eq!(proxy.ask(&chat(true)).await.text(), ASKED);
+    assert!(chat(true).bytes().ends_with(&upstream.only().body));
     assert_eq!(modified(&proxy.settle_as("ok").await), 0);
 }
 
@@ -247,7 +250,7 @@ async fn a_400_for_another_reason_passes_as_it_came() {
 
 #[tokio::test]
 async fn a_repetition_asks_again() {
-    let (model, behind) = (model("").await, model("[{status: 500}, {cut: {at: mid, after: 0}}]").await);
+    let (model, behind) = (model("").await, model("steps: [{status: 500}, {error_event: {after: 1}}]").await);
     let proxy = proxy().to(behind.url()).config("retries: {backoff: {initial: 1ms}}").run();
     let reply = proxy.ask(&chat(true)).await;
     assert_eq!(without_ids(&reply), without_ids(&directly(&model, &chat(true)).await));
@@ -308,7 +311,10 @@ async fn a_stream_of_stated_length_goes_on_without_it() {
     let mut agent = agent(&proxy).await;
     for _ in 0..3 {
         let reply = agent.ask(&chat(true)).await;
-        assert_eq!((reply.text(), reply.end, reply.header("content-length"), reply.header("x-last")), (PLAIN.to_owned(), End::Whole, None, Some("1")));
+        assert_eq!(
+            (reply.text(), reply.end, reply.header("content-length"), reply.header("x-last")),
+            (PLAIN.to_owned(), End::Whole, None, Some("1"))
+        );
     }
     assert_eq!(tokens(&proxy).await, (33, 21));
 }

@@ -84,15 +84,17 @@ routes: [{path: '/*', model: 'm ?', agent: 'null', upstream: a, carry: {via: tru
 fn no_key_of_the_config_is_left_out() {
     // Whatever the default is, each key can be found in what is printed: the sections of the contract that this version has.
     let text = printed(&loaded("", &[]), &Selection::default());
-    for key in
-        ["listen admin hosts drain_delay grace body_limit head_limit max_connections", "include_usage hold_head error_events via should_retry exchange_headers"]
-            .into_iter()
-            .chain([
-                "connect first_byte first_token idle total stream_total upload reader",
-                "attempts initial max retry_after_max ratio per_second burst body_max on_timeout",
-            ])
-            .chain(["otlp sample level format max_agents max_series propagate attempt_spans"])
-            .flat_map(str::split_whitespace)
+    for key in [
+        "listen admin hosts drain_delay grace body_limit head_limit max_connections",
+        "include_usage hold_head error_events via should_retry exchange_headers",
+    ]
+    .into_iter()
+    .chain([
+        "connect first_byte first_token idle total stream_total upload reader",
+        "attempts initial max retry_after_max ratio per_second burst body_max on_timeout",
+    ])
+    .chain(["otlp sample level format max_agents max_series propagate attempt_spans"])
+    .flat_map(str::split_whitespace)
     {
         assert!(text.lines().any(|line| line.trim_start().starts_with(&format!("{key}: "))), "{key}\n{text}");
     }
