@@ -5,11 +5,14 @@ mod demo;
 mod probe;
 mod run;
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{ffi::OsString, io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Environment, Flags, Selection};
+use crate::{
+    config::{Environment, Flags, Selection},
+    context,
+};
 
 /// Exit code of a usage or config error.
 pub const USAGE: u8 = 2;
@@ -151,7 +154,9 @@ impl Cli {
                     return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
                 }
                 let selection = Selection { agent: verb.agent, model: verb.model, path: verb.path };
-                match loaded.print(&mut std::io::stdout().lock(), &selection) {
+                let mut out = std::io::stdout().lock();
+                match loaded.print(&mut out, &selection).and_then(|()| writeln!(out, "# prices and windows of other models: as of {}", context::DATE))
+                {
                     // Whoever reads has seen enough: `pillion check | head`.
                     Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
                     printed => Ok(printed.map(|()| ExitCode::SUCCESS)?),

@@ -9,6 +9,7 @@ use crate::{
     admin::Admin,
     body::Ledger,
     config::{Config, Listen, TlsError},
+    context::Models,
     downstream::{self, Gate, Listener, Shield},
     drain::{self, Drainer, Stage, Tracker},
     proxy::{Memory, Proxy},
@@ -73,7 +74,8 @@ impl Server {
         watch(&telemetry, &ledger, [agents.clone(), upstreams.clone()]);
         let shield = config.server.tls.as_ref().map(|tls| Shield::new(tls, &upstreams, &drain)).transpose()?;
         let destinations = Destinations::new(&config, &upstreams, &telemetry);
-        let proxy = Arc::new(Proxy::new(Arc::clone(&config), destinations, telemetry.clone(), (ledger, Memory::default()), drain.clone()));
+        let memory = Memory { models: Arc::new(Models::new(&config)), ..Memory::default() };
+        let proxy = Arc::new(Proxy::new(Arc::clone(&config), destinations, telemetry.clone(), (ledger, memory), drain.clone()));
         let server = Arc::new(config.server.clone());
         let page = Arc::new(Admin::new(server, traffic_address.url(shield.is_some()), telemetry.clone(), drain.clone()));
 

@@ -1,6 +1,8 @@
 //! What is remembered between requests, bounded and expiring: who calls, which conversation a request belongs to, which tools run. It reads what
 //! the wire says and asserts nothing else: a name is explicit, inferred by a named rule, or unknown. No I/O, no clock: `now` is an argument.
 
+mod heads;
+
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
@@ -8,7 +10,9 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::wire::{Dialect, Reply, Request, Resume};
+pub use heads::{HeadId, Heads, Known, Recalled, Trail};
+
+use crate::wire::{Dialect, Reply, Request};
 
 /// How an agent's name is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -71,6 +75,8 @@ pub struct Arrival<'a> {
     pub request: &'a Request<'a>,
     /// The body.
     pub body: &'a [u8],
+    /// What was known of it before.
+    pub known: &'a Known,
     /// The connection it came on: a number of its own for each.
     pub connection: u64,
     /// `x-stainless-retry-count`.
@@ -170,9 +176,9 @@ pub struct Agents {}
 
 impl Agents {
     /// What is known of a body's beginning: so much need not be read again.
-    pub fn recall(&self, dialect: Dialect, body: &[u8]) -> Option<Resume> {
-        let _ = (dialect, body);
-        None
+    pub fn recall(&self, dialect: Dialect, body: &[u8], now: Instant) -> Known {
+        let _ = now;
+        Known { trail: Trail::of(dialect, body), recalled: None }
     }
 
     /// A request has arrived. Call it once for each, before it goes on.

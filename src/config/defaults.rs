@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{AttemptSpans, Carry, Config, LogFormat, LogLevel, Policy, Retries, Server, Telemetry, Timeouts, Upstream};
+use super::{AgentRules, AttemptSpans, ByModel, Carry, Config, Context, LogFormat, LogLevel, Policy, Retries, Server, Telemetry, Timeouts, Upstream};
 
 /// `telemetry.otlp.timeout`, as OpenTelemetry's specification has it.
 pub(super) const OTLP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -19,7 +19,9 @@ impl Default for Config {
             upstreams: Upstream::built_in().map(|upstream| (upstream.name.to_string(), Arc::new(upstream))).collect(),
             only_upstream: None,
             routes: Vec::new(),
+            agents: AgentRules::default(),
             policy: Arc::new(Policy::default()),
+            context: Context::default(),
             telemetry: Telemetry::default(),
         }
     }
@@ -91,6 +93,7 @@ impl Default for Telemetry {
             max_series: 10_000,
             propagate: false,
             attempt_spans: AttemptSpans::WhenRetried,
+            prices: ByModel::default(),
         }
     }
 }

@@ -10,10 +10,11 @@ use std::{
 };
 
 use super::{
-    Config, Policy, Upstream, destinations,
+    Config, Policy, Upstream, agents, destinations,
     environment::{self, Environment, put},
     errors::{Errors, Origin, Origins, Problem},
     fields::{Fields, Reading},
+    models,
     proxies::Proxies,
     reporting, sections,
     tree::{self, Node},
@@ -98,13 +99,13 @@ fn config(reading: &mut Reading<'_>, root: Node, flags: &Flags, base: &Path) -> 
     let routes = destinations::routes(&mut fields, &upstreams, &policy);
     let mut telemetry = fields.section_or_none("telemetry", |fields| reporting::telemetry(fields, base));
     telemetry.resource = resource;
-    fields.later("context", &[]);
+    let context = fields.section_or_none("context", models::context);
     fields.later("limits", &[]);
     fields.later("loops", &[]);
-    fields.later("agents", &[]);
+    let agents = agents::agents(&mut fields, &routes, &policy);
     fields.finish();
     let upstreams: Option<BTreeMap<_, _>> = upstreams.into_iter().map(|(name, upstream)| Some((name, upstream?))).collect();
-    Some(Config { server, upstreams: upstreams?, only_upstream: only_upstream.flatten().map(Arc::new), routes, policy, telemetry })
+    Some(Config { server, upstreams: upstreams?, only_upstream: only_upstream.flatten().map(Arc::new), routes, agents, policy, context, telemetry })
 }
 
 fn only_upstream(reading: &mut Reading<'_>, url: &str) -> Option<Upstream> {

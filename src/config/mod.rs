@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
+mod agents;
 mod defaults;
 mod destinations;
 mod effective;
@@ -12,6 +13,7 @@ mod fields;
 mod glob;
 mod listen;
 mod load;
+mod models;
 mod otlp;
 mod proxies;
 mod reporting;
@@ -22,11 +24,13 @@ mod units;
 mod upstreams;
 mod values;
 
+pub use agents::{AgentRule, AgentRules, Asking, KeyHash, When, is_agent_name};
 pub use effective::Selection;
 pub use environment::Environment;
 pub use errors::{Errors, Origin, Origins};
 pub use listen::Listen;
 pub use load::{Flags, Loaded, load, read};
+pub use models::{ByModel, Context, Prices};
 pub use tls::{Tls, TlsError};
 pub use upstreams::UrlError;
 
@@ -43,8 +47,12 @@ pub struct Config {
     pub only_upstream: Option<Arc<Upstream>>,
     /// Routes of the file, in order; the first that matches wins.
     pub routes: Vec<Route>,
+    /// Rules that name agents, and agents with policies of their own.
+    pub agents: AgentRules,
     /// The exceptions to transparency that are switched on, and the policies where no route says otherwise.
     pub policy: Arc<Policy>,
+    /// What is known of models' windows.
+    pub context: Context,
     /// What is reported, where to, and how much of it.
     pub telemetry: Telemetry,
 }
@@ -239,6 +247,8 @@ pub struct Telemetry {
     pub propagate: bool,
     /// When attempts get spans of their own. Default when retried (or failed).
     pub attempt_spans: AttemptSpans,
+    /// Prices in place of the bundled table's.
+    pub prices: ByModel<Prices>,
 }
 
 /// `telemetry.otlp`.

@@ -7,7 +7,7 @@ use super::{
     environment::Environment,
     errors::Origin,
     fields::{Fields, Reading},
-    otlp, values,
+    models, otlp, values,
 };
 
 /// `log.level`.
@@ -44,7 +44,7 @@ pub(super) fn telemetry(mut fields: Fields<'_, '_>, base: &Path) -> Telemetry {
     fields.set("attempt_spans", &mut telemetry.attempt_spans, values::one_of(&ATTEMPT_SPANS));
     fields.later("capture_content", &["false"]);
     fields.later("semconv", &["1.41"]);
-    fields.later("prices", &[]);
+    telemetry.prices = models::prices(&mut fields);
     if telemetry.otlp.is_some() {
         warn_of_what_is_not_honoured(fields.reading);
     }

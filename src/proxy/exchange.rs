@@ -146,10 +146,12 @@ fn conclude(memory: &Memory, place: Option<Place>, record: &mut Record) {
             _ => memory.agents.ended(place, Ending::Failed, now),
         }
     }
-    let Some(model) = record.call.model.as_deref() else { return };
-    record.cost = memory.models.cost(model, &record.reply.usage);
-    if let (Some(characters), Some(tokens)) = (record.call.prompt_characters, record.reply.usage.input) {
-        memory.models.learn(model, characters, tokens);
+    let (models, provider) = (&memory.models, record.provider.as_deref());
+    let (asked, answered) = (record.call.model.as_deref(), record.reply.model.as_deref());
+    record.prompt_window = asked.and_then(|asked| models.find(provider, asked)?.window);
+    record.cost = models.cost(provider, asked, answered, &record.reply.usage);
+    if let Some(tokens) = record.reply.usage.input {
+        models.learn(&record.call, tokens);
     }
 }
 

@@ -16,7 +16,7 @@ mod send;
 mod silence;
 mod tunnel;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, Version, request, response};
@@ -43,7 +43,7 @@ use crate::{
     config::{Config, Policy},
     drain::{self, Drain, Stage},
     telemetry::{Telemetry, names::Reason},
-    upstream::{AgentLimit, Destination, Destinations},
+    upstream::{AgentLimit, Destination, Destinations, rate_limits},
     wire::{Call, Dialect, Splice},
 };
 
@@ -107,15 +107,15 @@ impl Proxy {
         let agent = AgentLimit::of(&head.headers);
         note(exchange, &target, &head.headers, agent);
 
-        let policy = self.policy(&target, None);
+        let policy = Arc::clone(self.config.policy(&target.path, target.agent.as_deref(), None));
         let switch = Switch::asked(&mut head, &body);
         let limits = (&self.ledger, self.config.server.body_limit);
         let received = receive::receive(exchange, (&head, body), &target, &policy, limits).await?;
-        let (call, list) = self.memory.admit(exchange, &head.headers, &target, &received);
+        let (call, list) = self.memory.admit(exchange, (&head.headers, &self.config), &target, &received);
         let since = |agent: AgentLimit| if agent.per_read { Instant::now() } else { exchange.started() };
         let agent_clock = agent.map(|agent| (agent, since(agent)));
 
-        let (destination, policy) = self.settle(&target, &call)?;
+        let (destination, policy) = self.settle(&target, exchange.record().agent.as_deref(), &call)?;
         exchange.admit(destination);
         let version = head.version;
         let usage = rewrite::usage(&policy.carry, target.dialect, (&call, &list), &received);
@@ -141,18 +141,13 @@ impl Proxy {
         Ok(())
     }
 
-    /// The policies of the first route that matches, else the config's own.
-    fn policy(&self, target: &Target, model: Option<&str>) -> Arc<Policy> {
-        let route = self.config.route(&target.path, target.agent.as_deref(), model);
-        Arc::clone(route.map_or(&self.config.policy, |route| &route.policy))
-    }
-
-    /// Where it goes in the end, and under which policies: now that the model is known.
-    fn settle(&self, target: &Target, call: &Call) -> Result<(&Arc<Destination>, Arc<Policy>), Refusal> {
-        let route = self.config.route(&target.path, target.agent.as_deref(), call.model.as_deref());
+    /// Where it goes in the end, and under which policies: now that the model is known, and who calls.
+    fn settle(&self, target: &Target, agent: Option<&str>, call: &Call) -> Result<(&Arc<Destination>, Arc<Policy>), Refusal> {
+        let (path, model) = (target.path.as_str(), call.model.as_deref());
+        let route = self.config.route(path, agent, model);
         let upstream = route.and_then(|route| route.upstream.as_ref()).unwrap_or(&target.upstream);
         let destination = self.destinations.find(upstream).ok_or_else(|| Refusal::new(Reason::NoRoute, "The upstream is not one of the config"))?;
-        Ok((destination, Arc::clone(route.map_or(&self.config.policy, |route| &route.policy))))
+        Ok((destination, Arc::clone(self.config.policy(path, agent, model))))
     }
 
     /// The head of every attempt.
@@ -175,6 +170,7 @@ impl Proxy {
     /// The way down: the head now, the body as it comes.
     fn relay(&self, mut exchange: Exchange, mut sent: Sent, way: Way) -> Response<Relayed> {
         exchange.answered(sent.answer.head.status.as_u16());
+        exchange.record().rate_limits = rate_limits(&sent.answer.head.headers, SystemTime::now());
         let name = exchange.record().trace.exchange_id();
         let attempts = exchange.record().attempts.len();
         let shortened = sent.answer.strip.is_some();

@@ -360,7 +360,7 @@ impl Relay {
         }
         if let Some(reading) = self.answer.reading.take() {
             record.streamed = reading.is_stream();
-            record.skipped = reading.skipped().map(wire::Skipped::name);
+            record.skipped = reading.skipped().map(wire::Skipped::name).or(record.skipped);
             record.reply = reading.into_reply();
         }
     }

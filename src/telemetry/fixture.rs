@@ -10,9 +10,9 @@ use super::{
     trace::TraceContext,
 };
 use crate::{
-    agent::Source,
+    agent::{Conversation, Rule, Source, ToolError, ToolRun},
     config,
-    wire::{Call, Dialect, Reply, Usage},
+    wire::{Call, Dialect, Reply, ToolCall, Usage},
 };
 
 /// A good streamed chat of the agent `planner` with `gpt-4o`, on the second attempt.
@@ -69,12 +69,42 @@ pub(crate) fn record() -> Record {
         prompt_tokens: None,
         prompt_window: None,
         cost: None,
+        looping: false,
+        rate_limits: Vec::new(),
         sdk_retry_count: Some(0),
         request_bytes: 4096,
         reply_bytes: 20_000,
         skipped: None,
         credentials_replaced: false,
         usage_asked: false,
+    }
+}
+
+/// What [`record`] would be in a conversation with tools: it brings a result of `get_weather`, and its answer calls `search` twice.
+pub(crate) fn with_tools() -> Record {
+    let call = |id: &str| ToolCall { id: Some(id.to_owned()), name: "search".to_owned(), ..ToolCall::default() };
+    let mut record = record();
+    record.agent_source = Source::Inferred(Rule::Echo);
+    record.conversation = Some(Conversation { id: 0x1a2b, given: Some("thread-7".into()), turn: 3 });
+    record.tools = vec![tool_run()];
+    record.reply.tool_calls = vec![call("call_2"), call("call_3")];
+    record.reply.finish_reasons = vec!["tool_calls".to_owned()];
+    (record.prompt_tokens, record.prompt_window, record.cost) = (Some(830), Some(128_000), Some(0.00234));
+    record
+}
+
+/// A run of `get_weather` of 1.5 s, which ended in a `TimeoutError`.
+pub(crate) fn tool_run() -> ToolRun {
+    ToolRun {
+        name: "get_weather".into(),
+        id: Some("call_1".into()),
+        agent: Some("planner".into()),
+        called_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_268_798_000),
+        duration: Duration::from_millis(1500),
+        error: Some(ToolError::Exception("TimeoutError".into())),
+        trace: 0xabc,
+        span_id: 0x123,
+        parent: 0x456,
     }
 }
 

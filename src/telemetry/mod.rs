@@ -32,15 +32,15 @@ mod spans;
 mod trace;
 
 use logs::{Log, LogLayer};
-pub use metrics::{CONTENT_TYPE, ConnectionGauge, InFlight};
-use metrics::{Metrics, Probe};
+pub use metrics::{ConnectionGauge, Exposition, InFlight};
+use metrics::{Metrics, Probe, Trace};
 use names::{Outcome, Reason, Side};
 use otlp::Otlp;
 pub use otlp::StartError;
-pub use record::{Attempt, ConnectPhases, Phase, Record, RetryCause};
-pub use trace::{ExchangeId, TraceContext, baggage_agent, baggage_conversation, is_agent_name};
+pub use record::{Attempt, ConnectPhases, Phase, RateLimit, Record, RetryCause};
+pub use trace::{ExchangeId, TraceContext, baggage_agent, baggage_conversation};
 
-use crate::config;
+use crate::{agent::ToolRun, config};
 
 /// Where finished records go. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -85,16 +85,27 @@ impl Telemetry {
         let reported = catch_unwind(AssertUnwindSafe(|| {
             record.bound();
             inner.outcomes[record.outcome.index()].fetch_add(1, Ordering::Relaxed);
-            inner.metrics.record(&record, inner.propagate);
             let record = Arc::new(record);
-            if let Some(otlp) = &inner.otlp {
-                otlp.put(&record);
-            }
+            inner.metrics.record(&record, inner.propagate, inner.trace(&record));
             inner.log.exchange(&record);
         }));
         if reported.is_err() {
             inner.metrics.panicked();
         }
+    }
+
+    /// Reports a tool's run whose result no request has brought: those of requests are told by their records.
+    pub fn report_run(&self, mut run: ToolRun) {
+        record::bound_run(&mut run);
+        self.inner.metrics.run(&run);
+        if let Some(otlp) = &self.inner.otlp {
+            otlp.put_run(run);
+        }
+    }
+
+    /// Counts a call of a tool whose arguments its declared schema refuses.
+    pub fn schema_mismatch(&self, agent: Option<&str>, tool: &str) {
+        self.inner.metrics.schema_mismatch(agent, tool);
     }
 
     /// Exchanges reported so far that ended so.
@@ -137,9 +148,14 @@ impl Telemetry {
         self.inner.metrics.probe(Probe::new(names::metrics::TASKS, MetricType::GAUGE, move || vec![("", tasks())]));
     }
 
-    /// All metrics in Prometheus' text format, of content type [`CONTENT_TYPE`].
-    pub fn render(&self) -> String {
-        self.inner.metrics.render()
+    /// Shows `conversations()` as `pillion_conversations_active`, read at each scrape: conversations that are remembered. The first call counts.
+    pub fn watch_conversations(&self, conversations: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.inner.metrics.probe(Probe::new(names::metrics::CONVERSATIONS_ACTIVE, MetricType::GAUGE, move || vec![("", conversations())]));
+    }
+
+    /// All metrics.
+    pub fn render(&self, exposition: Exposition) -> String {
+        self.inner.metrics.render(exposition)
     }
 
     /// A `tracing` subscriber that puts the program's own events into the log, in its format and from its level on; those of other crates from warn on.
@@ -156,6 +172,18 @@ impl Telemetry {
             otlp.shutdown(deadline);
         }
         self.inner.log.shutdown(until.saturating_duration_since(tokio::time::Instant::now()).max(LOG_FLUSH_MIN));
+    }
+}
+
+impl Inner {
+    /// Gives the record's spans to the export, and says where the exchange can be looked up then. Without an export of our own that is the agent's
+    /// trace, if it is kept.
+    fn trace(&self, record: &Arc<Record>) -> Option<Trace> {
+        let span_id = match &self.otlp {
+            Some(otlp) => otlp.put(record).then_some(Some(record.trace.span_id))?,
+            None => (record.trace.parent_id.is_some() && record.trace.is_sampled()).then_some(None)?,
+        };
+        Some(Trace { trace_id: record.trace.trace_id, span_id, at: record.ended_at() })
     }
 }
 

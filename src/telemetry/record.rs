@@ -10,11 +10,11 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    names::{AttemptResult, Clock, ERROR_OTHER, Outcome, Reason},
+    names::{AttemptResult, Clock, ERROR_OTHER, LimitKind, Outcome, Reason},
     trace::TraceContext,
 };
 use crate::{
-    agent::{Conversation, Source, ToolRun},
+    agent::{Conversation, Source, ToolError, ToolRun},
     wire::{Call, Dialect, Reply},
 };
 
@@ -89,6 +89,10 @@ pub struct Record {
     pub prompt_window: Option<u64>,
     /// What it has cost in USD, where prices and counts are known.
     pub cost: Option<f64>,
+    /// Whether the conversation goes in circles.
+    pub looping: bool,
+    /// What the reply says is left of the provider's limits.
+    pub rate_limits: Vec<RateLimit>,
     /// `x-stainless-retry-count`, if it was sent.
     pub sdk_retry_count: Option<u32>,
     /// Bytes of the request's body that were received.
@@ -105,6 +109,10 @@ pub struct Record {
 
 /// Longest text kept of what traffic says, in bytes. A record that waits in a queue is of bounded size.
 pub(super) const TEXT_MAX: usize = 1 << 10;
+/// Most runs of tools of one request: as many as a reply can call.
+const TOOLS_MAX: usize = 128;
+/// Most stop sequences kept.
+const STOP_SEQUENCES_MAX: usize = 16;
 /// Most finish reasons kept.
 const FINISH_REASONS_MAX: usize = 64;
 /// What stands at the end of a text that was cut.
@@ -114,6 +122,12 @@ impl Record {
     /// `error.type`: our reason or the status; `None` where nothing failed. The agent's own hang-up is no failure.
     pub(super) fn error_type(&self) -> Option<Cow<'static, str>> {
         self.outcome.failed().then(|| error_type(self.reason, self.status))
+    }
+
+    /// Tokens of the prompt, and whether they are estimated: where the provider has not counted them.
+    pub(super) fn prompt_tokens(&self) -> Option<(u64, bool)> {
+        let counted = self.reply.usage.input.map(|tokens| (tokens, false));
+        counted.or_else(|| Some((self.prompt_tokens?, true)))
     }
 
     /// Our reason, where the answer was our own.
@@ -127,16 +141,33 @@ impl Record {
         self.started_at.checked_add(self.duration).unwrap_or(self.started_at)
     }
 
-    /// Cuts every text that traffic chose down to [`TEXT_MAX`].
+    /// Cuts every text that traffic chose down to [`TEXT_MAX`], and lets go of what was said: telemetry does not tell it.
     pub(super) fn bound(&mut self) {
+        self.bound_tools();
+        self.reply.short_text = None;
         bound(&mut self.path);
         let shared = [&mut self.agent, &mut self.upstream, &mut self.provider];
         shared.into_iter().flatten().chain(self.server.iter_mut().map(|(host, _)| host)).for_each(bound_shared);
         self.reply.finish_reasons.truncate(FINISH_REASONS_MAX);
-        let reply = [&mut self.reply.id, &mut self.reply.model, &mut self.call.model];
+        self.call.stop_sequences.truncate(STOP_SEQUENCES_MAX);
+        self.call.stop_sequences.iter_mut().for_each(bound);
+        let call = [&mut self.call.model, &mut self.call.service_tier, &mut self.call.continues];
+        call.into_iter().flatten().for_each(bound);
+        let reply = [&mut self.reply.id, &mut self.reply.model, &mut self.reply.service_tier, &mut self.reply.system_fingerprint];
         reply.into_iter().flatten().chain(&mut self.reply.finish_reasons).for_each(bound);
         let error = self.reply.error.iter_mut().flat_map(|error| [&mut error.kind, &mut error.code]);
         error.flatten().for_each(bound);
+    }
+
+    fn bound_tools(&mut self) {
+        self.tools.truncate(TOOLS_MAX);
+        self.tools.iter_mut().for_each(bound_run);
+        self.reply.tool_calls.truncate(TOOLS_MAX);
+        for call in &mut self.reply.tool_calls {
+            call.arguments = None;
+            bound(&mut call.name);
+            call.id.iter_mut().for_each(bound);
+        }
     }
 }
 
@@ -161,6 +192,15 @@ fn error_type(reason: Option<Reason>, status: Option<u16>) -> Cow<'static, str> 
         (Some(reason), _) => reason.as_str().into(),
         (None, Some(status @ 400..=599)) => status.to_string().into(),
         _ => ERROR_OTHER.into(),
+    }
+}
+
+/// Cuts its texts down to [`TEXT_MAX`].
+pub(super) fn bound_run(run: &mut ToolRun) {
+    bound_shared(&mut run.name);
+    run.id.iter_mut().chain(&mut run.agent).for_each(bound_shared);
+    if let Some(ToolError::Exception(kind)) = &mut run.error {
+        bound_shared(kind);
     }
 }
 
@@ -227,6 +267,17 @@ pub struct ConnectPhases {
     pub tls: Option<Duration>,
 }
 
+/// What is left of a provider's limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// What it counts.
+    pub kind: LimitKind,
+    /// How many are left.
+    pub remaining: Option<u64>,
+    /// In how long it is full again.
+    pub reset: Option<Duration>,
+}
+
 /// Where an exchange stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Phase {
@@ -276,6 +327,8 @@ impl Record {
             prompt_tokens: None,
             prompt_window: None,
             cost: None,
+            looping: false,
+            rate_limits: Vec::new(),
             sdk_retry_count: None,
             request_bytes: 0,
             reply_bytes: 0,
@@ -289,9 +342,13 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::{Record, TEXT_MAX};
-    use crate::telemetry::{
-        fixture::record,
-        names::{Outcome, Reason},
+    use crate::{
+        agent::{ToolError, ToolRun},
+        telemetry::{
+            fixture::{record, tool_run},
+            names::{Outcome, Reason},
+        },
+        wire::ToolCall,
     };
 
     fn ended(outcome: Outcome, reason: Option<Reason>, status: Option<u16>) -> Record {
@@ -325,10 +382,17 @@ mod tests {
         long.call.model = Some("é".repeat(1 << 20));
         long.agent = Some("é".repeat(1 << 20).into());
         long.reply.finish_reasons = vec!["x".repeat(5000); 1000];
+        long.reply.tool_calls = vec![ToolCall { name: "é".repeat(5000), arguments: Some("secret".to_owned()), ..ToolCall::default() }; 200];
+        long.reply.short_text = Some("secret".to_owned());
+        long.tools = vec![ToolRun { name: "é".repeat(5000).into(), error: Some(ToolError::Exception("é".repeat(5000).into())), ..tool_run() }; 200];
         long.bound();
-        let model = long.call.model.unwrap();
+        let model = long.call.model.clone().unwrap();
         assert!(model.len() <= TEXT_MAX && model.ends_with("é…"), "{}", model.len());
         assert_eq!(long.agent.as_deref(), Some(&*model));
+        assert!(!format!("{long:?}").contains("secret"));
+        let longest = long.tools.iter().map(|run| run.name.len()).chain(long.reply.tool_calls.iter().map(|call| call.name.len())).max();
+        assert_eq!((longest, long.tools.len(), long.reply.tool_calls.len()), (Some(TEXT_MAX - 1), 128, 128));
+        assert!(matches!(&long.tools[0].error, Some(ToolError::Exception(kind)) if kind.len() <= TEXT_MAX));
         assert_eq!((long.reply.finish_reasons.len(), long.reply.finish_reasons[0].len()), (64, TEXT_MAX));
     }
 }

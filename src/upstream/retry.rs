@@ -75,7 +75,7 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 }
 
 /// `1s`, `6m0s`, `20ms` (OpenAI), or plain seconds.
-fn reset_after(text: &str) -> Option<Duration> {
+pub(super) fn reset_after(text: &str) -> Option<Duration> {
     text.parse::<f64>().map_or_else(|_| humantime::parse_duration(text).ok(), seconds_of)
 }
 

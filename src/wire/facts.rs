@@ -1,6 +1,6 @@
 //! Gathers the facts of one answer from its values, in the words all dialects share. What it keeps is bounded.
 
-use super::{Progress, Reply, Usage, failure, json::Json};
+use super::{Contents, Progress, Reply, Usage, failure, json::Json, said::Said};
 
 /// Most choices of one answer that are told apart; OpenAI's own limit for `n`.
 const CHOICES_MAX: usize = 128;
@@ -17,10 +17,24 @@ pub(super) struct Facts {
     pub(super) terminated: bool,
     /// An error was told.
     pub(super) error: bool,
-    /// Prompt tokens without cached ones, as Anthropic counts them.
-    pub(super) uncached_input: Option<u64>,
+    /// What the answer says.
+    pub(super) said: Said,
+    /// Counts whose sum is what is told, each as its last valid one says.
+    pub(super) parts: Parts,
     /// In order of their index.
     choices: Vec<Choice>,
+}
+
+/// Counts that some providers tell apart.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    /// Prompt tokens without cached ones, as Anthropic counts them.
+    pub(super) uncached: Option<u64>,
+    /// Prompt tokens of Gemini, and those that its own tools added.
+    pub(super) prompt: Option<u64>,
+    pub(super) tool_use: Option<u64>,
+    /// Tokens of Gemini's candidates; its thoughts stand beside them.
+    pub(super) candidates: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -43,6 +57,23 @@ impl Facts {
     /// The model that answered: the first one told.
     pub(super) fn model(&mut self, model: Option<Json<'_>>) {
         fill(&mut self.reply.model, model);
+    }
+
+    /// The tier that served it: the last one told, since what is told first is what was asked for.
+    pub(super) fn service_tier(&mut self, tier: Option<Json<'_>>) {
+        replace(&mut self.reply.service_tier, tier);
+    }
+
+    /// The configuration that it was made with.
+    pub(super) fn system_fingerprint(&mut self, fingerprint: Option<Json<'_>>) {
+        fill(&mut self.reply.system_fingerprint, fingerprint);
+    }
+
+    /// All that was learnt, and the contents where they were asked for.
+    pub(super) fn settle(mut self) -> (Reply, Option<Contents>) {
+        let contents = self.said.contents();
+        self.said.settle(&mut self.reply);
+        (self.reply, contents)
     }
 
     /// A choice was seen, and perhaps why it ended.
@@ -73,6 +104,16 @@ impl Facts {
     /// The tokens counted so far; each valid count replaces the one before.
     pub(super) fn usage(&mut self) -> &mut Usage {
         &mut self.reply.usage
+    }
+}
+
+/// Takes over a name in place of the one before, if it is one. Costs nothing where it is the same.
+fn replace(slot: &mut Option<String>, value: Option<Json<'_>>) {
+    if let Some(value) = value
+        && slot.as_deref() != value.word()
+        && let Some(name) = value.name()
+    {
+        *slot = Some(name);
     }
 }
 

@@ -5,12 +5,13 @@ use super::{
     facts::{Facts, count},
     failure,
     json::Json,
+    said::Said,
 };
 
 /// Reads one object. `false` if it is no JSON object.
 pub(super) fn read(facts: &mut Facts, value: Json<'_>) -> bool {
-    let names = ["candidates", "usageMetadata", "modelVersion", "responseId", "error", "promptFeedback"];
-    let Some([candidates, tokens, model, id, error, feedback]) = value.fields(names) else {
+    let names = ["candidates", "usageMetadata", "modelVersion", "responseId", "error", "promptFeedback", "totalTokens"];
+    let Some([candidates, tokens, model, id, error, feedback, total]) = value.fields(names) else {
         return false;
     };
     facts.id(id);
@@ -28,6 +29,7 @@ pub(super) fn read(facts: &mut Facts, value: Json<'_>) -> bool {
     if let Some(tokens) = tokens {
         usage(facts, tokens);
     }
+    count(&mut facts.reply.counted, total);
     true
 }
 
@@ -37,17 +39,46 @@ fn candidate(facts: &mut Facts, position: usize, candidate: Json<'_>) {
     };
     let index = index.and_then(Json::number).or_else(|| u64::try_from(position).ok()).unwrap_or_default();
     facts.choice(index, reason);
-    if facts.content {
+    // Once there is content, other choices have nothing new to tell.
+    if index > 0 && facts.content {
         return;
     }
     if let Some(parts) = content.and_then(|content| content.fields(["parts"])).and_then(|[parts]| parts) {
-        parts.items(|_, part| facts.content |= has_content(part));
+        parts.items(|_, part| facts.content |= read_part(&mut facts.said, part, index == 0));
     }
 }
 
-fn has_content(part: Json<'_>) -> bool {
-    let names = ["text", "functionCall", "inlineData", "executableCode", "codeExecutionResult"];
-    part.fields(names).is_some_and(|kinds| kinds.into_iter().flatten().any(|kind| kind.is_text() || kind.is_filled()))
+/// Reads a part; whether it is content.
+fn read_part(said: &mut Said, part: Json<'_>, is_first: bool) -> bool {
+    let names = ["text", "functionCall", "inlineData", "executableCode", "codeExecutionResult", "thought"];
+    let Some([text, call, data, code, result, thought]) = part.fields(names) else {
+        return false;
+    };
+    if is_first {
+        if thought.is_some_and(Json::is_true) {
+            said.reasoning(text);
+        } else {
+            said.text(text);
+        }
+        if let Some(call) = call {
+            read_call(said, call);
+        }
+    }
+    [text, call, data, code, result].into_iter().flatten().any(|kind| kind.is_text() || kind.is_filled())
+}
+
+fn read_call(said: &mut Said, call: Json<'_>) {
+    let names = ["id", "name", "args", "partialArgs", "willContinue"];
+    let Some([id, Some(name), arguments, partial, goes_on]) = call.fields(names) else {
+        return;
+    };
+    let Some(telling) = said.next_call(id, Some(name)) else { return };
+    if partial.is_some() || goes_on.is_some_and(Json::is_true) {
+        // Told path by path, which is not put together here.
+        telling.unreadable();
+    } else {
+        telling.whole(Some(arguments.unwrap_or(Json::new(b"{}"))));
+    }
 }
 
 fn usage(facts: &mut Facts, tokens: Json<'_>) {
@@ -55,14 +86,13 @@ fn usage(facts: &mut Facts, tokens: Json<'_>) {
     let Some([prompt, tool_use, candidates, thoughts, cached]) = tokens.fields(names) else {
         return;
     };
-    let [tool_use, candidates_count, thoughts_count] = [tool_use, candidates, thoughts].map(|count| count.and_then(Json::tokens));
-    let usage = facts.usage();
-    if let Some(prompt) = prompt.and_then(Json::tokens) {
-        usage.input = Some(prompt + tool_use.unwrap_or(0));
-    }
-    if candidates_count.or(thoughts_count).is_some() {
-        usage.output = Some(candidates_count.unwrap_or(0) + thoughts_count.unwrap_or(0));
-    }
-    count(&mut usage.cache_read, cached);
-    count(&mut usage.reasoning, thoughts);
+    let Facts { reply, parts, .. } = facts;
+    count(&mut parts.prompt, prompt);
+    count(&mut parts.tool_use, tool_use);
+    count(&mut parts.candidates, candidates);
+    count(&mut reply.usage.cache_read, cached);
+    count(&mut reply.usage.reasoning, thoughts);
+    reply.usage.input = parts.prompt.map(|prompt| prompt + parts.tool_use.unwrap_or(0));
+    let output = [parts.candidates, reply.usage.reasoning];
+    reply.usage.output = output.iter().any(Option::is_some).then(|| output.into_iter().flatten().sum());
 }

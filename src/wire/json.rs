@@ -1,10 +1,12 @@
 //! JSON read where it lies: a value is its own source text, judged when it is asked for. No tree, no copy of what is not kept;
 //! a field of the wrong type reads as absent. What is not valid JSON gives nothing.
 
+use std::borrow::Cow;
+
 use super::skim::{NotJson, Skim, unescaped};
 
 /// Longest name (model, id, finish reason) that is kept, in bytes; far above any real one.
-const NAME_MAX: usize = 256;
+pub(super) const NAME_MAX: usize = 256;
 
 /// Largest count of tokens that is believed: above every window, and sums of a few of them cannot overflow.
 const TOKENS_MAX: u64 = 1 << 40;
@@ -37,6 +39,11 @@ impl<'a> Json<'a> {
             Ok(())
         });
         (read.is_ok() && skim.is_at_end()).then_some(found)
+    }
+
+    /// The text that it is written in.
+    pub(super) fn raw(self) -> &'a [u8] {
+        self.0
     }
 
     /// A place at the value's beginning, for what is to be read in one pass.
@@ -72,7 +79,8 @@ impl<'a> Json<'a> {
         std::str::from_utf8(self.quoted()?).ok()
     }
 
-    fn quoted(self) -> Option<&'a [u8]> {
+    /// What stands between the quotes of a string, escapes as written, whatever its bytes.
+    pub(super) fn quoted(self) -> Option<&'a [u8]> {
         self.0.strip_prefix(b"\"")?.strip_suffix(b"\"")
     }
 
@@ -115,6 +123,11 @@ impl<'a> Json<'a> {
         self.number().filter(|&count| count <= TOKENS_MAX)
     }
 
+    /// A whole number, written without fraction or exponent.
+    pub(super) fn integer(self) -> Option<i64> {
+        self.scalar()?.parse().ok()
+    }
+
     /// A finite number.
     pub(super) fn decimal(self) -> Option<f64> {
         let text = self.scalar().filter(|text| text.starts_with(|first: char| first == '-' || first.is_ascii_digit()))?;
@@ -124,4 +137,15 @@ impl<'a> Json<'a> {
     fn scalar(self) -> Option<&'a str> {
         std::str::from_utf8(self.0).ok()
     }
+}
+
+/// A name by what stands between its quotes; `None` if it is empty or too long to be one.
+pub(super) fn name(quoted: &[u8]) -> Option<Cow<'_, str>> {
+    if !(1..=NAME_MAX).contains(&quoted.len()) {
+        return None;
+    }
+    if quoted.contains(&b'\\') {
+        return unescaped(quoted).map(Cow::Owned);
+    }
+    std::str::from_utf8(quoted).ok().map(Cow::Borrowed)
 }

@@ -1,10 +1,30 @@
 //! A text's mark: a hash and a length by which the same text is known again, without keeping it. Blanks at both ends do not count, and neither does
 //! how the text was split or escaped.
 
-use xxhash_rust::xxh3::Xxh3Default;
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::LazyLock,
+};
+
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64_with_secret};
 
 /// Blanks within a text that may turn out to stand at its end; a longer run counts as part of the text.
 const BLANKS_MAX: usize = 256;
+
+/// The key of [`hash`]: another in every process, so that nobody can look for bytes with the same hash.
+static SECRET: LazyLock<[u8; 192]> = LazyLock::new(|| {
+    let random = RandomState::new();
+    let mut secret = [0; 192];
+    for (word, number) in secret.as_chunks_mut::<8>().0.iter_mut().zip(0_u64..) {
+        *word = random.hash_one(number).to_ne_bytes();
+    }
+    secret
+});
+
+/// A hash of bytes as they are, at memory speed. It means nothing in another process.
+pub fn hash(bytes: &[u8]) -> u64 {
+    xxh3_64_with_secret(bytes, SECRET.as_slice())
+}
 
 /// What a text is known by. Two different texts have the same mark once in 2⁶⁴.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -44,17 +64,22 @@ impl Marker {
         let piece = if self.length == 0 { piece.trim_ascii_start() } else { piece };
         let solid = piece.trim_ascii_end().len();
         if solid > 0 {
-            let blanks = std::mem::take(&mut self.blanks);
-            self.take(&blanks);
+            self.take_blanks();
             self.take(&piece[..solid]);
         }
         if self.length > 0 {
             self.blanks.extend_from_slice(&piece[solid..]);
             if self.blanks.len() > BLANKS_MAX {
-                let blanks = std::mem::take(&mut self.blanks);
-                self.take(&blanks);
+                self.take_blanks();
             }
         }
+    }
+
+    fn take_blanks(&mut self) {
+        let mut blanks = std::mem::take(&mut self.blanks);
+        self.take(&blanks);
+        blanks.clear();
+        self.blanks = blanks;
     }
 
     /// The mark of what was added so far.

@@ -12,7 +12,7 @@ pub struct Message<'a> {
     pub role: Role,
     /// `name`, where the message has one; 1 to 256 bytes.
     pub name: Option<Cow<'a, str>>,
-    /// Its texts in order, without tool arguments and tool results.
+    /// Its texts in order, without reasoning, tool arguments and tool results.
     pub texts: Vec<Text<'a>>,
     /// Calls of tools that it tells (an assistant's).
     pub calls: Vec<CalledTool<'a>>,
@@ -20,6 +20,9 @@ pub struct Message<'a> {
     pub results: Vec<ToolResult<'a>>,
     /// Where it ends: the offset in the body just behind it. 0 for a system text that stands beside the messages.
     pub end: usize,
+    /// Characters (Unicode scalar values) of everything in it that counts as text: of tool arguments, tool results and reasoning too. `None` if it
+    /// has no text at all.
+    pub characters: Option<u64>,
 }
 
 /// Who speaks.

@@ -4,6 +4,7 @@
 use std::fmt;
 
 mod anthropic;
+mod arguments;
 mod call;
 mod decoding;
 mod errors;
@@ -17,26 +18,32 @@ mod message;
 mod ollama;
 mod openai;
 mod partial;
+mod parts;
 mod path;
 mod prompt;
 mod reading;
 mod request;
+mod responses;
+mod said;
+mod settings;
 mod skim;
 mod splice;
 mod sse;
 mod strip;
 mod text;
+mod tools;
 mod websocket;
 mod zstd;
 
 pub use call::{Call, OutputType};
 pub use errors::{ErrorShape, error_body, error_event};
-pub use mark::TextMark;
+pub use mark::{TextMark, hash};
 pub use message::{CalledTool, Data, Message, Role, Text, ToolResult, mark};
 pub use reading::{Progress, Reading, Skipped};
-pub use request::{Prompt, Request, Resume, Tools};
+pub use request::{Frame, Prompt, Request, Resume};
 pub use splice::Splice;
 pub use strip::Strip;
+pub use tools::{DeclaredTool, Tools};
 pub use websocket::{Frames, GOING_AWAY, GOING_AWAY_MASKED};
 
 /// An API whose requests and replies Pillion can read. Found by the tail of the path alone.
@@ -71,7 +78,7 @@ pub struct Reply {
     pub usage: Usage,
     /// The error that the body (or an event of the stream) told.
     pub error: Option<ReplyError>,
-    /// Tools that the answer calls, in order; at most 128.
+    /// Tools that the answer's first choice calls and the agent is to run, in order; at most 128. What a provider runs by itself is none of them.
     pub tool_calls: Vec<ToolCall>,
     /// What the first choice's text is known by, reasoning not included.
     pub text: TextMark,
@@ -81,6 +88,20 @@ pub struct Reply {
     pub service_tier: Option<String>,
     /// `system_fingerprint`, where `OpenAI` says it.
     pub system_fingerprint: Option<String>,
+    /// Tokens that a prompt was said to have by an answer that does nothing but count them (Anthropic's `count_tokens`, Gemini's `countTokens`).
+    /// Nothing was spent on them, so they are no [`Usage`].
+    pub counted: Option<u64>,
+}
+
+/// What an answer's first choice says, where it was asked for (see [`Reading::gather`]).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// Its text.
+    pub text: String,
+    /// Its reasoning, as far as it is told in words.
+    pub reasoning: String,
+    /// Whether either was cut to the bound.
+    pub is_cut: bool,
 }
 
 /// A tool that an answer calls.
@@ -90,9 +111,10 @@ pub struct ToolCall {
     pub id: Option<String>,
     /// The tool's name, at most 256 bytes.
     pub name: String,
-    /// What its arguments are known by.
+    /// What its arguments are known by; the same as [`Data::mark`] gives for them in a later request.
     pub mark: TextMark,
-    /// Its arguments as JSON; `None` if they are longer than 64 KiB (or 256 KiB with those of the other calls).
+    /// Its arguments as JSON, as they were told (whether they are valid is not checked here), of a custom tool the text that is its input;
+    /// `None` if they are longer than 64 KiB (or 256 KiB with those of the other calls).
     pub arguments: Option<String>,
 }
 

@@ -5,16 +5,20 @@ use super::{
     facts::{Facts, count},
     failure,
     json::Json,
+    said::Said,
     skim::{NotJson, Skim},
 };
 
 /// What ends a stream of events.
 pub(super) const TERMINATOR: &[u8] = b"[DONE]";
 
+/// The slot of the one call that there was before `tool_calls`.
+const FUNCTION_CALL: u64 = u64::MAX;
+
 /// Reads a chunk, a completion or a list of embeddings. `false` if it is no JSON object.
 pub(super) fn read(facts: &mut Facts, value: Json<'_>) -> bool {
-    let names = ["id", "model", "choices", "usage", "error", "object", "x_groq"];
-    let Some([id, model, choices, tokens, error, object, groq]) = value.fields(names) else {
+    let names = ["id", "model", "choices", "usage", "error", "object", "service_tier", "system_fingerprint", "x_groq"];
+    let Some([id, model, choices, tokens, error, object, tier, fingerprint, groq]) = value.fields(names) else {
         return false;
     };
     if let Some(error) = error.filter(|error| failure::is_error(*error)) {
@@ -25,6 +29,8 @@ pub(super) fn read(facts: &mut Facts, value: Json<'_>) -> bool {
     }
     facts.id(id);
     facts.model(model);
+    facts.service_tier(tier);
+    facts.system_fingerprint(fingerprint);
     if let Some(choices) = choices {
         // What is no list of choices says nothing.
         let _ = read_choices(facts, &mut choices.skim());
@@ -50,42 +56,89 @@ fn choice(facts: &mut Facts, position: u64, skim: &mut Skim<'_>) -> Result<(), N
     if skim.peek()? != b'{' {
         return skim.skip();
     }
-    let (mut index, mut reason, mut content) = (None, None, false);
+    let [mut index, mut reason, mut message, mut text, mut tokens] = [None; 5];
     skim.object(|skim, key| {
         match key {
-            b"index" => index = Json::next(skim)?.and_then(Json::number),
+            b"index" => index = Json::next(skim)?,
             b"finish_reason" => reason = Json::next(skim)?,
-            b"delta" | b"message" => content |= has_content(skim)?,
-            b"text" => content |= Json::next(skim)?.is_some_and(Json::is_text),
+            b"delta" | b"message" => message = Json::next(skim)?,
+            b"text" => text = Json::next(skim)?,
+            b"usage" => tokens = Json::next(skim)?,
             _ => skim.skip()?,
         }
         Ok(())
     })?;
-    facts.choice(index.unwrap_or(position), reason);
-    facts.content |= content;
+    let index = index.and_then(Json::number).unwrap_or(position);
+    facts.choice(index, reason);
+    facts.content |= text.is_some_and(Json::is_text);
+    if index == 0 {
+        facts.said.text(text);
+    }
+    if let Some(message) = message {
+        facts.content |= read_message(&mut facts.said, message, index == 0);
+    }
+    // Moonshot tells the usage within the choice that ends.
+    if let Some(tokens) = tokens {
+        usage(facts, tokens);
+    }
     Ok(())
 }
 
-/// Whether a delta (or a message) holds more than a role.
-fn has_content(skim: &mut Skim<'_>) -> Result<bool, NotJson> {
-    if skim.peek()? != b'{' {
-        return skim.skip().map(|()| false);
-    }
-    let mut content = false;
-    skim.object(|skim, key| {
-        match key {
-            b"content" | b"reasoning_content" | b"reasoning" | b"refusal" | b"tool_calls" | b"function_call" | b"reasoning_details" | b"audio" => {
-                content |= Json::next(skim)?.is_some_and(|part| part.is_text() || part.is_filled());
-            }
-            _ => skim.skip()?,
+/// Reads a message or what is added to it. Whether it holds more than a role.
+fn read_message(said: &mut Said, message: Json<'_>, is_first: bool) -> bool {
+    let names = ["content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call", "reasoning_details", "audio"];
+    let Some(parts) = message.fields(names) else { return false };
+    let [content, reasoning_content, reasoning, _, calls, function_call, _, _] = parts;
+    if is_first {
+        read_content(said, content);
+        said.reasoning(reasoning_content.or(reasoning));
+        if let Some(calls) = calls {
+            calls.items(|position, call| read_call(said, position, call));
         }
-        Ok(())
-    })?;
-    Ok(content)
+        if let Some([name, arguments]) = function_call.and_then(|call| call.fields(["name", "arguments"]))
+            && let Some(telling) = said.call(FUNCTION_CALL, None, name)
+        {
+            telling.go_on(arguments);
+        }
+    }
+    parts.into_iter().flatten().any(|part| part.is_text() || part.is_filled())
+}
+
+/// A text, or (Mistral) a list of parts, thinking among them.
+fn read_content(said: &mut Said, content: Option<Json<'_>>) {
+    let Some(content) = content else { return };
+    if !content.is_array() {
+        return said.text(Some(content));
+    }
+    content.items(|_, part| {
+        let Some([text, thinking]) = part.fields(["text", "thinking"]) else { return };
+        said.text(text);
+        match thinking {
+            Some(list) if list.is_array() => {
+                list.items(|_, part| said.reasoning(part.fields(["text"]).and_then(|[text]| text)));
+            }
+            thinking => said.reasoning(thinking),
+        }
+    });
+}
+
+fn read_call(said: &mut Said, position: usize, call: Json<'_>) {
+    let Some([index, id, function, custom]) = call.fields(["index", "id", "function", "custom"]) else { return };
+    let Some(slot) = index.and_then(Json::number).or_else(|| u64::try_from(position).ok()) else { return };
+    if let Some([name, input]) = custom.and_then(|custom| custom.fields(["name", "input"])) {
+        if let Some(telling) = said.call(slot, id, name) {
+            telling.free_text(input);
+        }
+        return;
+    }
+    let [name, arguments] = function.and_then(|function| function.fields(["name", "arguments"])).unwrap_or_default();
+    if let Some(telling) = said.call(slot, id, name) {
+        telling.go_on(arguments);
+    }
 }
 
 /// Takes over the tokens of a `usage` object in the words of either API.
-fn usage(facts: &mut Facts, tokens: Json<'_>) {
+pub(super) fn usage(facts: &mut Facts, tokens: Json<'_>) {
     let names = [
         "prompt_tokens",
         "completion_tokens",
@@ -97,8 +150,10 @@ fn usage(facts: &mut Facts, tokens: Json<'_>) {
         "input_tokens_details",
         "output_tokens_details",
         "prompt_cache_hit_tokens",
+        "cached_tokens",
+        "reasoning_tokens",
     ];
-    let Some([prompt, completion, total, prompt_details, completion_details, input, output, input_details, output_details, cache_hit]) =
+    let Some([prompt, completion, total, prompt_details, completion_details, input, output, input_details, output_details, cache_hit, hit, thought]) =
         tokens.fields(names)
     else {
         return;
@@ -107,10 +162,12 @@ fn usage(facts: &mut Facts, tokens: Json<'_>) {
     let [cached, written] = details.unwrap_or_default();
     let details = completion_details.or(output_details).and_then(|details| details.fields(["reasoning_tokens"]));
     let [reasoning] = details.unwrap_or_default();
+    // Perplexity tells it beside the others.
+    let reasoning = reasoning.or(thought);
     let usage = facts.usage();
     count(&mut usage.input, prompt.or(input));
     count(&mut usage.output, completion.or(output));
-    count(&mut usage.cache_read, cached.or(cache_hit));
+    count(&mut usage.cache_read, cached.or(cache_hit).or(hit)); // DeepSeek's word, Moonshot's
     count(&mut usage.cache_write, written);
     count(&mut usage.reasoning, reasoning);
     // xAI counts reasoning beside the completion; only the total shows it.
@@ -119,68 +176,5 @@ fn usage(facts: &mut Facts, tokens: Json<'_>) {
         && prompt + completion + reasoning == total
     {
         usage.output = Some(completion + reasoning);
-    }
-}
-
-/// Reads an event or a whole answer of the Responses API. `name` is the event's name, for events that carry no type of their own.
-pub(super) fn read_response(facts: &mut Facts, name: &[u8], value: Json<'_>) -> bool {
-    let names = ["type", "response", "item", "error", "object"];
-    let Some([kind, response, item, error, object]) = value.fields(names) else {
-        return false;
-    };
-    let kind = kind.and_then(Json::word).or_else(|| std::str::from_utf8(name).ok()).unwrap_or("");
-    match kind {
-        "error" => facts.fail(Some(error.unwrap_or(value))),
-        "response.created" | "response.in_progress" | "response.queued" => {
-            if facts.reply.id.is_none()
-                && let Some(response) = response
-            {
-                response_object(facts, response);
-            }
-        }
-        "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {
-            facts.terminated = true;
-            if let Some(response) = response {
-                response_object(facts, response);
-            }
-            if kind == "response.failed" {
-                facts.fail(None);
-            }
-        }
-        "response.output_item.added" => facts.content |= item.is_some_and(is_call),
-        _ if kind.starts_with("response.") => facts.content |= kind.rsplit('.').next() == Some("delta"),
-        _ if object.and_then(Json::word) == Some("response") => response_object(facts, value),
-        _ => {
-            if let Some(error) = error.filter(|error| failure::is_error(*error)) {
-                facts.fail(Some(error));
-            }
-        }
-    }
-    true
-}
-
-/// Whether an item of the output is a call: of a function, a custom tool, a server's own tool.
-fn is_call(item: Json<'_>) -> bool {
-    let kind = item.fields(["type"]).and_then(|[kind]| kind);
-    kind.and_then(Json::word).is_some_and(|kind| kind.ends_with("_call"))
-}
-
-fn response_object(facts: &mut Facts, response: Json<'_>) {
-    let names = ["id", "model", "status", "incomplete_details", "usage", "error", "output"];
-    let Some([id, model, status, incomplete, tokens, error, output]) = response.fields(names) else {
-        return;
-    };
-    facts.content |= output.is_some_and(Json::is_filled);
-    facts.id(id);
-    facts.model(model);
-    if let Some(status) = status.filter(|status| matches!(status.word(), Some("completed" | "incomplete" | "failed" | "cancelled"))) {
-        let reason = incomplete.and_then(|details| details.fields(["reason"])).and_then(|[reason]| reason);
-        facts.choice(0, Some(reason.unwrap_or(status)));
-    }
-    if let Some(tokens) = tokens {
-        usage(facts, tokens);
-    }
-    if let Some(error) = error.filter(|error| failure::is_error(*error)) {
-        facts.fail(Some(error));
     }
 }

@@ -1,155 +1,141 @@
-//! Counts what a prompt is made of while it is being read, keeping none of it: characters of its texts, messages, tools.
+//! Reads the messages of a prompt, in whatever shape the dialect has: one text, one message, a list of either, or tokens.
 
-use super::skim::{NotJson, Skim};
+use std::ops::Range;
 
-/// The messages of a prompt, in whatever shape the dialect has: one text, one message, a list of either, or tokens.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Prompt {
-    /// Characters of all texts; `None` if there was no text at all (tokens, images).
+use super::{
+    Dialect, Message, Role,
+    json::name,
+    parts::Parts,
+    skim::{NotJson, Skim},
+};
+
+/// Most messages that are kept; more of them are counted.
+const MESSAGES_MAX: usize = 10_000;
+
+/// The messages that were read.
+#[derive(Debug, Default)]
+pub(super) struct Messages<'a> {
+    /// They, in order.
+    pub(super) kept: Vec<Message<'a>>,
+    /// How many there were.
+    pub(super) count: u64,
+    /// Characters of all their texts; `None` if there was no text at all (tokens, images).
     pub(super) characters: Option<u64>,
-    /// Messages.
-    pub(super) messages: u64,
+    /// Where their list lies in the body, without its brackets; empty if there is none.
+    pub(super) list: Range<usize>,
+    /// Whether there were more of them, or more in them, than is kept.
+    pub(super) is_overfull: bool,
 }
 
-impl Prompt {
-    /// Reads one; `None` for what is none.
-    pub(super) fn read(skim: &mut Skim<'_>) -> Result<Option<Self>, NotJson> {
-        match skim.peek()? {
-            b'[' => Self::read_list(skim).map(Some),
-            b'{' | b'"' => Ok(Some(Self { characters: texts(skim)?, messages: 1 })),
-            _ => skim.skip().map(|()| None),
-        }
-    }
-
-    fn read_list(skim: &mut Skim<'_>) -> Result<Self, NotJson> {
-        let mut prompt = Self::default();
-        let mut tokens = false;
-        skim.array(|skim| {
-            if matches!(skim.peek()?, b'-' | b'0'..=b'9') {
-                tokens = true;
-                return skim.skip();
-            }
-            prompt.messages += 1;
-            add(&mut prompt.characters, texts(skim)?);
-            Ok(())
-        })?;
-        // A list of bare numbers is one prompt that was tokenized by the agent.
-        prompt.messages += u64::from(tokens);
-        Ok(prompt)
-    }
-}
-
-/// Counts the characters of the texts within a value of a message: strings and lists of strings, and in objects what stands under a key that
-/// holds texts. `None` if there was none.
-pub(super) fn texts(skim: &mut Skim<'_>) -> Result<Option<u64>, NotJson> {
-    count(skim, false)
-}
-
-/// With `everything`, a string counts under whatever key: in arguments and results of tools that are given as objects.
-fn count(skim: &mut Skim<'_>, everything: bool) -> Result<Option<u64>, NotJson> {
-    let mut total = None;
+/// Reads a prompt; `None` for what is none.
+pub(super) fn read<'a>(dialect: Dialect, skim: &mut Skim<'a>) -> Result<Option<Messages<'a>>, NotJson> {
+    let mut reader = Reader::new(dialect);
     match skim.peek()? {
-        b'"' => total = Some(skim.characters()?),
-        b'[' if !skim.is_deep() => skim.array(|skim| {
-            add(&mut total, count(skim, everything)?);
-            Ok(())
-        })?,
-        b'{' if !skim.is_deep() && everything => skim.object(|skim, _| {
-            add(&mut total, count(skim, true)?);
-            Ok(())
-        })?,
-        b'{' if !skim.is_deep() => total = fields(skim)?,
-        _ => skim.skip()?,
+        b'[' => {
+            let start = skim.offset() + 1;
+            skim.array(|skim| reader.element(skim))?;
+            reader.read.list = start..skim.offset() - 1;
+        }
+        b'{' | b'"' => reader.message(skim)?,
+        _ => return skim.skip().map(|()| None),
     }
-    Ok(total)
+    Ok(Some(reader.finish()))
 }
 
-fn fields(skim: &mut Skim<'_>) -> Result<Option<u64>, NotJson> {
-    // By key, so that of a repeated one the last counts.
-    let mut counts = [None; SLOTS];
-    skim.object(|skim, key| {
-        let Some(slot) = slot(key) else { return skim.skip() };
-        counts[slot] = count(skim, slot >= FIRST_OF_DATA)?;
-        Ok(())
-    })?;
-    let mut total = None;
-    for count in counts {
-        add(&mut total, count);
-    }
-    Ok(total)
+/// Reads the rest of a list that began at `start`, behind an element of it.
+pub(super) fn read_rest<'a>(dialect: Dialect, skim: &mut Skim<'a>, start: usize) -> Result<Messages<'a>, NotJson> {
+    let mut reader = Reader::new(dialect);
+    skim.array_rest(|skim| reader.element(skim))?;
+    reader.read.list = start..skim.offset() - 1;
+    Ok(reader.finish())
 }
 
-/// Keys that [`slot`] knows.
-const SLOTS: usize = 22;
-/// From this one on they hold a tool's arguments or result as an object.
-const FIRST_OF_DATA: usize = 18;
-
-/// A number for each key under which a message holds texts, or objects that hold texts. Other keys hold names, ids, and encoded data.
-fn slot(key: &[u8]) -> Option<usize> {
-    Some(match key {
-        b"content" => 0,
-        b"text" => 1,
-        b"parts" => 2,
-        b"output" => 3,
-        b"refusal" => 4,
-        b"reasoning_content" => 5,
-        b"reasoning" => 6,
-        b"thinking" => 7,
-        b"summary" => 8,
-        b"tool_calls" => 9,
-        b"function_call" => 10,
-        b"function" => 11,
-        b"functionCall" => 12,
-        b"functionResponse" => 13,
-        b"function_response" => 14,
-        b"code" => 15,
-        b"executableCode" => 16,
-        b"codeExecutionResult" => 17,
-        b"arguments" => FIRST_OF_DATA,
-        b"input" => 19,
-        b"args" => 20,
-        b"response" => 21,
-        _ => return None,
-    })
+/// Reads a system text that stands beside the messages; `None` for what is none.
+pub(super) fn read_system<'a>(skim: &mut Skim<'a>) -> Result<Option<Message<'a>>, NotJson> {
+    let is_text = matches!(skim.peek()?, b'"' | b'[' | b'{');
+    let mut parts = Parts::default();
+    parts.value(skim)?;
+    let (texts, _, _, characters) = parts.message();
+    Ok(is_text.then_some(Message { role: Role::System, texts, characters, ..Message::default() }))
 }
 
-/// Counts the tools that a list declares. Gemini's entries each hold a list of their own. `None` for what is no list.
-pub(super) fn tools(skim: &mut Skim<'_>) -> Result<Option<u64>, NotJson> {
-    if skim.peek()? != b'[' {
-        return skim.skip().map(|()| None);
-    }
-    let mut total = 0;
-    skim.array(|skim| {
-        total += declared(skim)?;
-        Ok(())
-    })?;
-    Ok(Some(total))
+struct Reader<'a> {
+    dialect: Dialect,
+    parts: Parts<'a>,
+    read: Messages<'a>,
+    /// Whether a list held bare numbers.
+    has_tokens: bool,
 }
 
-/// The tools of one entry: its `functionDeclarations`, or the entry itself.
-fn declared(skim: &mut Skim<'_>) -> Result<u64, NotJson> {
-    let mut count = 1;
-    if skim.peek()? != b'{' {
-        return skim.skip().map(|()| count);
+impl<'a> Reader<'a> {
+    fn new(dialect: Dialect) -> Self {
+        Self { dialect, parts: Parts::default(), read: Messages::default(), has_tokens: false }
     }
-    skim.object(|skim, key| {
-        if !matches!(key, b"functionDeclarations" | b"function_declarations") {
+
+    fn element(&mut self, skim: &mut Skim<'a>) -> Result<(), NotJson> {
+        if matches!(skim.peek()?, b'-' | b'0'..=b'9') {
+            self.has_tokens = true;
             return skim.skip();
         }
-        count = 0;
-        if skim.peek()? != b'[' {
-            return skim.skip();
-        }
-        skim.array(|skim| {
-            count += 1;
-            skim.skip()
-        })
-    })?;
-    Ok(count)
-}
+        self.message(skim)
+    }
 
-fn add(total: &mut Option<u64>, count: Option<u64>) {
-    if let Some(count) = count {
-        *total = Some(total.unwrap_or(0).saturating_add(count));
+    fn message(&mut self, skim: &mut Skim<'a>) -> Result<(), NotJson> {
+        let mut message = Message { role: Role::User, ..Message::default() };
+        if skim.peek()? == b'{' {
+            let item = self.parts.item(skim)?;
+            let kind = item.kind.unwrap_or_default();
+            message.role = self.role(item.role, kind);
+            if message.role == Role::Tool && self.parts.results.is_empty() && kind.is_empty() {
+                self.parts.result(item.result_id, item.tool_name.or(item.name), item.is_error, 0);
+            } else {
+                self.parts.settle(&item, 0);
+            }
+            // What is called has a name of its own.
+            message.name = item.name.filter(|_| !kind.ends_with(b"_call")).and_then(name);
+        } else {
+            self.parts.value(skim)?;
+        }
+        (message.texts, message.calls, message.results, message.characters) = self.parts.message();
+        message.end = skim.offset();
+        self.read.count += 1;
+        self.read.characters = sum(self.read.characters, message.characters);
+        if self.read.kept.len() < MESSAGES_MAX {
+            self.read.kept.push(message);
+        } else {
+            self.read.is_overfull = true;
+        }
+        Ok(())
+    }
+
+    /// Who speaks: by its role, else by the kind of item that it is.
+    fn role(&self, role: Option<&[u8]>, kind: &[u8]) -> Role {
+        match (role, self.dialect) {
+            (Some(b"system" | b"developer"), _) => Role::System,
+            (Some(b"user"), _) | (None, Dialect::Gemini) => Role::User,
+            (Some(b"assistant" | b"model"), _) => Role::Assistant,
+            (Some(b"tool" | b"function"), _) => Role::Tool,
+            (None, _) if kind.ends_with(b"_output") => Role::Tool,
+            (None, _) if kind.ends_with(b"_call") || kind == b"reasoning" => Role::Assistant,
+            (Some(_) | None, _) => Role::Other,
+        }
+    }
+
+    fn finish(mut self) -> Messages<'a> {
+        // A list of bare numbers is one prompt that was tokenized by the agent.
+        self.read.count += u64::from(self.has_tokens);
+        self.read.is_overfull |= self.parts.is_overfull();
+        self.read
     }
 }
+
+/// The sum of what is there.
+pub(super) fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.saturating_add(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests;

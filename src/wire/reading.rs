@@ -2,13 +2,13 @@
 //! The content type is only what is presumed: an answer that begins like a JSON value is read as one, whatever it was called.
 
 use super::{
-    Dialect, Reply, anthropic,
+    Contents, Dialect, Reply, anthropic,
     decoding::{Decoding, Undecodable},
     facts::Facts,
     gemini,
     json::Json,
     lines::Lines,
-    ollama, openai,
+    ollama, openai, responses,
     sse::{Event, Found, Sse},
 };
 
@@ -29,14 +29,14 @@ pub struct Progress {
     pub error: bool,
 }
 
-/// Why an answer was not read, or not to its end.
+/// Why an answer or a request was not read, or not to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Skipped {
     /// Not JSON where JSON was due.
     Parse,
     /// One event was longer than the bound (1 MiB).
     EventSize,
-    /// A whole body was longer than the bound (8 MiB).
+    /// A whole body was longer than the bound (8 MiB), had more parts than are kept, or was not held.
     Size,
     /// Compressed in a way that is not read: an unknown one, or more than one.
     Encoding,
@@ -268,14 +268,25 @@ impl Reading {
         self.skipped
     }
 
-    /// The facts so far.
+    /// Keeps what the answer says from now on, for [`Reading::into_contents`]: text and reasoning of up to `max` bytes together. Tool calls are kept
+    /// in any case, within bounds of their own.
+    pub fn gather(&mut self, max: usize) {
+        self.facts.said.gather(max);
+    }
+
+    /// The facts so far, but for what the answer says: its text and its tool calls are told at the end.
     pub fn reply(&self) -> &Reply {
         &self.facts.reply
     }
 
     /// The facts, at the end.
     pub fn into_reply(self) -> Reply {
-        self.facts.reply
+        self.facts.settle().0
+    }
+
+    /// The same, with what the answer says where that was asked for.
+    pub fn into_contents(self) -> (Reply, Option<Contents>) {
+        self.facts.settle()
     }
 
     /// Decides by the first byte of substance how the bytes are divided, and gives back the bytes from there on.
@@ -393,7 +404,7 @@ impl Reader<'_> {
     fn value(&mut self, name: &[u8], value: Json<'_>) -> bool {
         match self.dialect {
             Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => openai::read(self.facts, value),
-            Dialect::OpenaiResponses => openai::read_response(self.facts, name, value),
+            Dialect::OpenaiResponses => responses::read(self.facts, name, value),
             Dialect::AnthropicMessages => anthropic::read(self.facts, name, value),
             Dialect::Gemini => gemini::read(self.facts, value),
             Dialect::Ollama => ollama::read(self.facts, value),

@@ -26,6 +26,27 @@ impl<'a> Skim<'a> {
         Self { bytes, at: 0, depth: 0 }
     }
 
+    /// Within a text: at this offset, so many levels deep. What lies before was passed over by another.
+    pub(super) fn within(bytes: &'a [u8], at: usize, depth: u32) -> Self {
+        Self { bytes, at, depth }
+    }
+
+    /// How far it is.
+    pub(super) fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// Goes on from a later place on the same level, or on the next level if so many are `opened` in between.
+    pub(super) fn jump(&mut self, at: usize, opened: u32) {
+        self.at = at;
+        self.depth += opened;
+    }
+
+    /// What lies between an offset and here.
+    pub(super) fn since(&self, start: usize) -> &'a [u8] {
+        self.bytes.get(start..self.at).unwrap_or_default()
+    }
+
     /// The first byte of the next token.
     pub(super) fn peek(&mut self) -> Result<u8, NotJson> {
         loop {
@@ -76,12 +97,13 @@ impl<'a> Skim<'a> {
         Ok(&rest[..from])
     }
 
-    /// Passes over a string, and counts the characters (Unicode scalar values) of its text.
-    pub(super) fn characters(&mut self) -> Result<u64, NotJson> {
+    /// What stands between the quotes of a string, escapes as written, and the characters (Unicode scalar values) of its text.
+    pub(super) fn counted(&mut self) -> Result<(&'a [u8], u64), NotJson> {
         self.take(b'"')?;
-        let text = text::find::<true>(&self.bytes[self.at..]).ok_or(NotJson)?;
+        let rest = &self.bytes[self.at..];
+        let text = text::find::<true>(rest).ok_or(NotJson)?;
         self.at += text.length + 1;
-        Ok(text.characters)
+        Ok((&rest[..text.length], text.characters))
     }
 
     /// A key and its colon.
@@ -117,13 +139,16 @@ impl<'a> Skim<'a> {
         self.take(b'[')?;
         self.depth += 1;
         if self.peek()? != b']' {
-            loop {
-                each(self)?;
-                if self.peek()? != b',' {
-                    break;
-                }
-                self.at += 1;
-            }
+            each(self)?;
+        }
+        self.array_rest(each)
+    }
+
+    /// The same behind an element of an array that it is already within.
+    pub(super) fn array_rest(&mut self, mut each: impl FnMut(&mut Self) -> Result<(), NotJson>) -> Result<(), NotJson> {
+        while self.peek()? == b',' {
+            self.at += 1;
+            each(self)?;
         }
         self.depth -= 1;
         self.take(b']')
@@ -199,14 +224,11 @@ impl<'a> Skim<'a> {
 
 /// How many bytes at the beginning are neither a quote nor a backslash, as far as is looked: most texts are short, and end within that.
 fn plain(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
-    let is_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
     let (words, _) = bytes.as_chunks::<8>();
     let mut count = 0;
     for word in words.iter().take(LOOKED) {
         let word = u64::from_le_bytes(*word);
-        let found = is_zero(word ^ u64::from_ne_bytes([b'"'; 8])) | is_zero(word ^ u64::from_ne_bytes([b'\\'; 8]));
+        let found = zeros(word ^ u64::from_ne_bytes([b'"'; 8])) | zeros(word ^ u64::from_ne_bytes([b'\\'; 8]));
         if found != 0 {
             // The lowest bit that is set is a true one.
             return count + usize::try_from(found.trailing_zeros() / 8).unwrap_or(0);
@@ -214,6 +236,11 @@ fn plain(bytes: &[u8]) -> usize {
         count += 8;
     }
     count
+}
+
+/// A bit for each byte that is zero, its highest. Above the lowest that is set there may be others.
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(u64::from_ne_bytes([1; 8])) & !word & u64::from_ne_bytes([0x80; 8])
 }
 
 /// Words of eight bytes that are looked at one by one, before the search for long texts is set up.
@@ -248,16 +275,45 @@ impl Open {
     }
 }
 
-/// Hands over the pieces of the text that stands between the quotes of a string, unescaped. What is no escape is replaced by U+FFFD.
-pub(super) fn unescape(mut raw: &[u8], mut each: impl FnMut(&[u8])) {
-    while let Some(at) = memchr::memchr(b'\\', raw) {
-        each(&raw[..at]);
-        let (length, character) = escape(&raw[at..]);
-        each(character.encode_utf8(&mut [0; 4]).as_bytes());
-        raw = &raw[at + length..];
+/// Hands over the text that stands between the quotes of a string, unescaped, in few large pieces. What is no escape is replaced by U+FFFD.
+pub(super) fn unescape(raw: &[u8], mut each: impl FnMut(&[u8])) {
+    if memchr::memchr(b'\\', raw).is_none() {
+        return each(raw);
     }
-    each(raw);
+    // Code has an escape every few bytes, and what takes the pieces has its price for each.
+    let mut gathered = [0; GATHERED];
+    let mut length = 0;
+    let mut rest = raw;
+    while !rest.is_empty() {
+        if length + 8 > GATHERED {
+            each(&gathered[..length]);
+            length = 0;
+        }
+        let word = rest.first_chunk::<8>().copied().unwrap_or_else(|| {
+            let mut padded = [b'\\'; 8];
+            padded[..rest.len()].copy_from_slice(rest);
+            padded
+        });
+        // All eight are copied, and as many counted as stand before an escape.
+        gathered[length..length + 8].copy_from_slice(&word);
+        let backslashes = zeros(u64::from_le_bytes(word) ^ u64::from_ne_bytes([b'\\'; 8]));
+        let plain = usize::try_from(backslashes.trailing_zeros() / 8).unwrap_or(0);
+        (length, rest) = (length + plain, &rest[plain..]);
+        if plain < 8 && !rest.is_empty() {
+            let (taken, character) = escape(rest);
+            if length + 4 > GATHERED {
+                each(&gathered[..length]);
+                length = 0;
+            }
+            length += character.encode_utf8(&mut gathered[length..]).len();
+            rest = &rest[taken..];
+        }
+    }
+    each(&gathered[..length]);
 }
+
+/// Bytes of a text that are gathered before they are handed over.
+const GATHERED: usize = 512;
 
 /// The character that an escape at the beginning of `raw` stands for, and how long it is written. A surrogate without its other half is U+FFFD.
 fn escape(raw: &[u8]) -> (usize, char) {
@@ -326,6 +382,17 @@ mod tests {
             assert_eq!(unescaped_lossy(raw.as_bytes()), expected, "{raw}");
         }
         assert_eq!(unescaped_lossy(b"\xff\\n"), "\u{fffd}\n");
+    }
+
+    #[test]
+    fn long_texts_are_unescaped_whole() {
+        let mut random = fastrand::Rng::with_seed(13);
+        for _ in 0..500 {
+            let parts = ["a", "plain words and more of them ", "\n", "\"", "\\", "é", "\u{1}", "\r\n\r\n", "😀"];
+            let text: String = (0..random.usize(..400)).map(|_| *random.choice(parts.iter()).unwrap()).collect();
+            let quoted = serde_json::to_string(&text).unwrap();
+            assert_eq!(unescaped_lossy(&quoted.as_bytes()[1..quoted.len() - 1]), text);
+        }
     }
 
     #[test]

@@ -28,12 +28,12 @@ const FAULTS_AND_ANSWERS: &str = r"
 ";
 
 /// A program of this folder.
-fn program(client: Client, words: &[&str]) -> Vec<OsString> {
+pub(crate) fn program(client: Client, words: &[&str]) -> Vec<OsString> {
     [client.interpreter()].into_iter().chain(words.iter().map(Into::into)).collect()
 }
 
 /// Runs it with Pillion around it, in front of this model.
-async fn around(program: Vec<OsString>, model: &Server, variables: &[(&str, String)]) -> Ended {
+pub(crate) async fn around(program: Vec<OsString>, model: &Server, variables: &[(&str, String)]) -> Ended {
     let pillion = [PILLION, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--upstream", &model.url, "--"].map(OsString::from);
     let command: Vec<_> = pillion.into_iter().chain(program).collect();
     run(&command, variables).await

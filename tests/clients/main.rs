@@ -2,8 +2,10 @@
 //! through the real binary and side by side with the same program run directly. What each scenario claims stands in its own file; here is
 //! the list of them, and what is run around them.
 
+mod collector;
 mod environment;
 mod installed;
+mod spans;
 mod stage;
 
 use installed::Client;
@@ -119,4 +121,12 @@ async fn a_proxy_that_is_not_there_is_noticed() {
     let play = Play { carried: false, ..Play::of(Client::Current, "openai_sdk", "tools") };
     let told = play.fails().await;
     assert!(told.contains("via says whether a proxy was in between"), "{told}");
+}
+
+/// The expectations of `tests/fixtures/captures` are of another reader than Pillion's: nobody may mend them by hand.
+#[tokio::test]
+async fn what_is_expected_of_the_captures_is_what_an_independent_reader_reads() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/captures/expect.py");
+    let checked = stage::run(&[Client::Current.interpreter(), script.into(), "--check".into()], &[]).await;
+    assert_eq!(checked.code, Some(0), "{}", stage::said(&checked));
 }

@@ -6,6 +6,7 @@
 mod support;
 
 mod architecture;
+mod captures;
 mod carry;
 mod compressed;
 mod connections;
@@ -19,10 +20,12 @@ mod http2;
 mod http2_upstreams;
 mod identity;
 mod life;
+mod names;
 mod oddities;
 mod readme;
 mod retries;
 mod routes;
+mod rules;
 mod sizes;
 mod streams;
 mod tls;

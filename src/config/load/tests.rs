@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::*;
 use crate::{
-    config::{AttemptSpans, Carry, LogFormat, LogLevel, Retries, Timeouts},
+    config::{AttemptSpans, Carry, LogFormat, LogLevel, Prices, Retries, Timeouts},
     wire::Dialect,
 };
 
@@ -72,6 +72,8 @@ telemetry:
   attempt_spans: always
   capture_content: false
   semconv: "1.41"
+  prices: {"gpt-4o*": {input: 2, output: 8.5}, tiny: {input: 0}}
+context: {windows: {"gpt-4o*": 1000, tiny: 8192}}
 "#;
 
 const KEYS: [(&str, &str); 2] = [("TOKEN", "t0ken"), ("OPENAI_API_KEY", "sk-1\n")];
@@ -90,6 +92,9 @@ fn every_key_reaches_its_place() {
         reader: None,
     };
     assert_eq!(config.policy.timeouts, expected);
+    let prices = config.telemetry.prices.of("gpt-4o-mini").copied();
+    assert_eq!(prices, Some(Prices { input: Some(2.0), output: Some(8.5), ..Prices::default() }));
+    assert_eq!((config.context.windows.of("tiny"), config.context.windows.of("small")), (Some(&8192), None));
     let expected = Retries {
         attempts: 5,
         backoff_initial: Duration::from_millis(1),
@@ -177,12 +182,13 @@ routes:
     fallbacks: [openai]
     timeouts: {total: soon}
   - 5
-context: {trim: oversize}
+context: {trim: oversize, windows: {a: 0}}
 limits: {queue: 1}
 telemetry:
   sample: 2
   otlp: {protocol: http/json, headers: {\"a b\": x}}
   log: {level: loud}
+  prices: {gpt: 2, b: {input: cheap, outptu: 1}}
 ";
 
 const WHAT_IS_WRONG: &str = "\
@@ -210,13 +216,17 @@ pillion.yaml:24: routes[0].upstream: wants the name of an upstream, built in or 
 pillion.yaml:26: routes[1].fallbacks: is not supported by this version yet
 pillion.yaml:27: routes[1].timeouts.total: wants a duration such as `30s`, `5m` or `500ms`, from `1ms` to `7d`, or `off`; found `soon`
 pillion.yaml:28: routes[2]: this section wants keys, each with a value
-pillion.yaml:29: context: is not supported by this version yet
+pillion.yaml:29: context.trim: is not supported by this version yet
+pillion.yaml:29: context.windows.a: wants a whole number from 1 to 1000000000; found `0`
 pillion.yaml:30: limits: is not supported by this version yet
 pillion.yaml:32: telemetry.sample: wants a number from 0 to 1; found `2`
 pillion.yaml:33: telemetry.otlp.endpoint: is missing: where are spans to go?
 pillion.yaml:33: telemetry.otlp.headers.a b: wants the name of a header: letters, digits and `-`
 pillion.yaml:33: telemetry.otlp.protocol: wants one of `http/protobuf`, `grpc`; found `http/json`
-pillion.yaml:34: telemetry.log.level: wants one of `trace`, `debug`, `info`, `warn`, `error`, `off`; found `loud`";
+pillion.yaml:34: telemetry.log.level: wants one of `trace`, `debug`, `info`, `warn`, `error`, `off`; found `loud`
+pillion.yaml:35: telemetry.prices.b.input: wants a price in USD per million tokens, such as `2.5`; found `cheap`
+pillion.yaml:35: telemetry.prices.b.outptu: unknown key; did you mean `output`?
+pillion.yaml:35: telemetry.prices.gpt: this section wants keys, each with a value";
 
 #[test]
 fn all_errors_are_told_at_once_each_with_its_line() {

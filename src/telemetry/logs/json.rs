@@ -5,7 +5,7 @@ use std::{fmt::Write, time::Duration};
 use super::{Event, Line, escape::json_string, level_name, level_of, time::Timestamp};
 use crate::{
     telemetry::{
-        names::{Clock, Reason},
+        names::{Clock, Reason, inferred_from, tool_error},
         record::Record,
     },
     wire::Dialect,
@@ -29,6 +29,9 @@ fn exchange(out: &mut String, record: &Record) {
         .text("reason", record.reason.map(Reason::as_str))
         .text("clock", record.clock.map(Clock::as_str))
         .text("agent", record.agent.as_deref())
+        .text("agent_inferred_from", inferred_from(record.agent_source))
+        .text("conversation", record.conversation.as_ref().map(|conversation| format!("{:016x}", conversation.id)).as_deref())
+        .number("turn", record.conversation.as_ref().map(|conversation| conversation.turn))
         .text("upstream", record.upstream.as_deref())
         .text("dialect", record.dialect.map(Dialect::name))
         .text("model", record.call.model.as_deref())
@@ -40,11 +43,9 @@ fn exchange(out: &mut String, record: &Record) {
         .seconds("first_byte", record.first_byte)
         .seconds("first_token", record.first_token)
         .seconds("overhead", Some(record.overhead));
+    tokens(&mut object, record);
+    tools(&mut object, record);
     object
-        .number("input_tokens", record.reply.usage.input)
-        .number("output_tokens", record.reply.usage.output)
-        .number("cache_read_tokens", record.reply.usage.cache_read)
-        .number("prompt_characters", record.call.prompt_characters)
         .text("error_kind", record.reply.error.as_ref().and_then(|error| error.kind.as_deref()))
         .text("error_code", record.reply.error.as_ref().and_then(|error| error.code.as_deref()))
         .number("request_bytes", Some(record.request_bytes))
@@ -54,6 +55,33 @@ fn exchange(out: &mut String, record: &Record) {
         .number("sdk_retry_count", record.sdk_retry_count.map(u64::from))
         .text("trace", Some(record.trace.exchange_id().as_str()));
     object.close();
+}
+
+fn tokens(object: &mut Object<'_>, record: &Record) {
+    let usage = &record.reply.usage;
+    object
+        .number("input_tokens", usage.input)
+        .number("output_tokens", usage.output)
+        .number("cache_read_tokens", usage.cache_read)
+        .number("cache_write_tokens", usage.cache_write)
+        .number("reasoning_tokens", usage.reasoning)
+        .number("prompt_characters", record.call.prompt_characters)
+        .number("prompt_tokens_estimated", record.prompt_tokens)
+        .number("prompt_window", record.prompt_window)
+        .float("cost_usd", record.cost);
+}
+
+fn tools(object: &mut Object<'_>, record: &Record) {
+    object.list("tool_calls", &record.reply.tool_calls, |out, call| json_string(out, &call.name));
+    object.list("tool_results", &record.tools, |out, run| {
+        let mut object = Object::open(out);
+        object
+            .text("tool", Some(&run.name))
+            .text("call", run.id.as_deref())
+            .seconds("duration", Some(run.duration))
+            .text("error", run.error.as_ref().map(tool_error));
+        object.close();
+    });
 }
 
 /// Of more than one attempt: `500,200`.
@@ -124,10 +152,27 @@ impl<'a> Object<'a> {
     }
 
     fn seconds(&mut self, name: &str, value: Option<Duration>) -> &mut Self {
+        self.float(name, value.map(|value| value.as_secs_f64()))
+    }
+
+    fn float(&mut self, name: &str, value: Option<f64>) -> &mut Self {
         if let Some(value) = value {
-            let _ = write!(self.key(name), "{}", value.as_secs_f64());
+            let _ = write!(self.key(name), "{value}");
         }
         self
+    }
+
+    /// Nothing where there is nothing in it.
+    fn list<T>(&mut self, name: &str, values: &[T], write: impl Fn(&mut String, &T)) {
+        let Some((first, rest)) = values.split_first() else { return };
+        let out = self.key(name);
+        out.push('[');
+        write(out, first);
+        for value in rest {
+            out.push(',');
+            write(out, value);
+        }
+        out.push(']');
     }
 
     fn flag(&mut self, name: &str, value: bool) -> &mut Self {

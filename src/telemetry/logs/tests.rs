@@ -6,9 +6,10 @@ use std::{
 
 use super::{Event, Log, LogLayer};
 use crate::{
+    agent::ToolRun,
     config::{LogFormat, LogLevel},
     telemetry::{
-        fixture::record,
+        fixture::{record, tool_run, with_tools},
         names::{AttemptResult, Outcome, Reason},
         record::Record,
     },
@@ -48,8 +49,33 @@ const TRACE: &str = "trace=00000000000000000000000000000abc-0000000000000def\n";
 
 #[test]
 fn a_good_exchange_reads_at_a_glance() {
-    let expected = "12:00:01.363 ok    planner → openai gpt-4o 200 1.24s first 310ms in 812 out 95 attempts 2 (500) ";
+    let expected = "12:00:01.363 ok    planner → openai gpt-4o 200 1.24s first 310ms in 812 (512 cached) out 95 attempts 2 (500) ";
     assert_eq!(text(record()), format!("{expected}{TRACE}"));
+}
+
+#[test]
+fn a_conversation_with_tools_reads_at_a_glance() {
+    let expected = "12:00:01.363 ok    planner (echo) → openai gpt-4o 200 1.24s first 310ms in 812 (512 cached) out 95 $0.002340 \
+        after get_weather 1.50s TimeoutError calls search ×2 attempts 2 (500) turn 3 conversation=0000000000001a2b ";
+    assert_eq!(text(with_tools()), format!("{expected}{TRACE}"));
+    let mut many = Record { attempts: Vec::new(), conversation: None, cost: Some(12.3456), ..with_tools() };
+    many.tools = vec![ToolRun { error: None, ..tool_run() }; 10];
+    many.reply = crate::wire::Reply::default();
+    let expected = "12:00:01.363 ok    planner (echo) → openai gpt-4o 200 1.24s first 310ms in ~830 $12.35 after ";
+    let runs = ["get_weather 1.50s"; 8].join(", ");
+    assert_eq!(text(many), format!("{expected}{runs} and 2 more {TRACE}"));
+}
+
+#[test]
+fn a_json_line_tells_tools_cost_and_conversation() {
+    let line = written(LogLevel::Info, LogFormat::Json, |log| log.exchange(&Arc::new(with_tools())));
+    let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&object["agent"], &object["agent_inferred_from"]), (&"planner".into(), &"echo".into()));
+    assert_eq!((&object["conversation"], &object["turn"]), (&"0000000000001a2b".into(), &3.into()));
+    assert_eq!((&object["cost_usd"], &object["prompt_window"]), (&0.00234.into(), &128_000.into()));
+    assert_eq!(object["tool_calls"], serde_json::json!(["search", "search"]));
+    let result = serde_json::json!([{"tool": "get_weather", "call": "call_1", "duration": 1.5, "error": "TimeoutError"}]);
+    assert_eq!(object["tool_results"], result);
 }
 
 #[test]
@@ -78,6 +104,8 @@ fn hostile_values_stay_in_their_place() {
         let mut hostile = record();
         hostile.call.model = Some("m\r\n12:00:00.000 ok \u{1b}[2J\u{9b}1m\u{2028}\"".to_owned());
         hostile.agent = Some("a\u{202e}b".into());
+        hostile.tools = vec![ToolRun { name: "t\r\n\u{1b}[2J".into(), ..tool_run() }];
+        hostile.reply.tool_calls = vec![crate::wire::ToolCall { name: "t\r\n\u{2028}".to_owned(), ..crate::wire::ToolCall::default() }];
         let line = written(LogLevel::Info, format, |log| log.exchange(&Arc::new(hostile)));
         assert_eq!((line.lines().count(), line.matches('\n').count()), (1, 1), "{line}");
         assert!(!line.trim_end().contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{202e}')), "{line}");

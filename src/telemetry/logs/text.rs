@@ -8,10 +8,16 @@ use super::{
     level_name,
     time::{Short, TimeOfDay},
 };
-use crate::telemetry::{
-    names::{Outcome, Reason},
-    record::{Attempt, Record},
+use crate::{
+    telemetry::{
+        names::{Outcome, Reason, UNKNOWN, inferred_from, tool_error},
+        record::{Attempt, Record},
+    },
+    wire::ToolCall,
 };
+
+/// Tools that are shown.
+const TOOLS_MAX: usize = 8;
 
 /// Adds the line, without its end.
 pub(super) fn line(out: &mut String, line: &Line) {
@@ -23,8 +29,8 @@ pub(super) fn line(out: &mut String, line: &Line) {
 }
 
 fn exchange(out: &mut String, record: &Record) -> fmt::Result {
-    let agent = record.agent.as_deref().unwrap_or("unknown");
-    write!(out, "{} {:<5} {} → ", TimeOfDay(record.ended_at()), record.outcome.as_str(), Word(agent))?;
+    write!(out, "{} {:<5} ", TimeOfDay(record.ended_at()), record.outcome.as_str())?;
+    agent(out, record)?;
     match &record.upstream {
         Some(upstream) => write!(out, "{}", Word(upstream))?,
         None => out.write_char('-')?,
@@ -41,24 +47,70 @@ fn exchange(out: &mut String, record: &Record) -> fmt::Result {
     }
     write!(out, " {}", Short(record.duration))?;
     answer(out, record)?;
+    tools(out, record)?;
     attempts(out, &record.attempts)?;
+    if let Some(conversation) = &record.conversation {
+        write!(out, " turn {} conversation={:016x}", conversation.turn, conversation.id)?;
+    }
     write!(out, " trace={}", record.trace.exchange_id())
+}
+
+/// `planner`, or `planner (echo)`: what its name was inferred from.
+fn agent(out: &mut String, record: &Record) -> fmt::Result {
+    write!(out, "{}", Word(record.agent.as_deref().unwrap_or(UNKNOWN)))?;
+    if let Some(from) = inferred_from(record.agent_source) {
+        write!(out, " ({from})")?;
+    }
+    out.write_str(" → ")
 }
 
 fn answer(out: &mut String, record: &Record) -> fmt::Result {
     if let Some(first) = record.first_token.filter(|_| record.streamed) {
         write!(out, " first {}", Short(first))?;
     }
-    if let Some(tokens) = record.reply.usage.input {
-        write!(out, " in {tokens}")?;
+    if let Some((tokens, estimated)) = record.prompt_tokens() {
+        write!(out, " in {}{tokens}", if estimated { "~" } else { "" })?;
+    }
+    if let Some(cached) = record.reply.usage.cache_read.filter(|&cached| cached > 0) {
+        write!(out, " ({cached} cached)")?;
     }
     if let Some(tokens) = record.reply.usage.output {
         write!(out, " out {tokens}")?;
+    }
+    match record.cost {
+        Some(usd) if usd >= 1.0 => write!(out, " ${usd:.2}")?,
+        Some(usd) if usd >= 0.01 => write!(out, " ${usd:.4}")?,
+        Some(usd) => write!(out, " ${usd:.6}")?,
+        None => (),
     }
     if let Some(kind) = record.reply.error.as_ref().and_then(|error| error.code.as_ref().or(error.kind.as_ref())) {
         write!(out, " error {}", Word(kind))?;
     }
     Ok(())
+}
+
+/// `after get_weather 1.5s TimeoutError`: whose results the request brought; `calls search ×2`: what the answer calls.
+fn tools(out: &mut String, record: &Record) -> fmt::Result {
+    for (place, run) in record.tools.iter().take(TOOLS_MAX).enumerate() {
+        write!(out, "{}{} {}", if place == 0 { " after " } else { ", " }, Word(&run.name), Short(run.duration))?;
+        if let Some(error) = &run.error {
+            write!(out, " {}", Word(tool_error(error)))?;
+        }
+    }
+    more(out, record.tools.len())?;
+    let calls: Vec<&[ToolCall]> = record.reply.tool_calls.chunk_by(|one, next| one.name == next.name).collect();
+    for (place, same) in calls.iter().take(TOOLS_MAX).enumerate() {
+        let name = same.first().map_or("", |call| &call.name);
+        write!(out, "{}{}", if place == 0 { " calls " } else { ", " }, Word(name))?;
+        if same.len() > 1 {
+            write!(out, " ×{}", same.len())?;
+        }
+    }
+    more(out, calls.len())
+}
+
+fn more(out: &mut String, all: usize) -> fmt::Result {
+    if all > TOOLS_MAX { write!(out, " and {} more", all - TOOLS_MAX) } else { Ok(()) }
 }
 
 /// `attempts 3 (500, connection_reset)`: how those before the last one ended.

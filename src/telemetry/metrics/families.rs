@@ -7,7 +7,7 @@ use prometheus::{Registry, core::Collector};
 use super::{
     bounds::Series,
     family::Family,
-    values::{Counter, Gauge, Histogram, Value},
+    values::{Amount, Counter, Gauge, Histogram, Level, Value},
 };
 use crate::telemetry::names::metrics::{self, Metric};
 
@@ -25,8 +25,19 @@ pub(super) struct Families {
     pub(super) cancelled_after: Family<Histogram>,
     pub(super) refusals: Family<Counter>,
     pub(super) prompt_characters: Family<Histogram>,
+    pub(super) prompt_tokens: Family<Histogram>,
+    pub(super) window_ratio: Family<Histogram>,
+    pub(super) estimate_error: Family<Histogram>,
+    pub(super) cost: Family<Amount>,
     pub(super) tokens: Family<Counter>,
     pub(super) usage_missing: Family<Counter>,
+    pub(super) tool_calls: Family<Counter>,
+    pub(super) tool_duration: Family<Histogram>,
+    pub(super) tool_errors: Family<Counter>,
+    pub(super) schema_mismatches: Family<Counter>,
+    pub(super) conversation_turns: Family<Histogram>,
+    pub(super) limit_remaining: Family<Level>,
+    pub(super) limit_reset: Family<Level>,
     pub(super) connect: Family<Histogram>,
     pub(super) connections: Family<Gauge>,
     pub(super) overhead: Family<Histogram>,
@@ -36,6 +47,8 @@ pub(super) struct Families {
     pub(super) first_chunk: Family<Histogram>,
     pub(super) per_chunk: Family<Histogram>,
     pub(super) token_usage: Family<Histogram>,
+    /// Every histogram once more: their exemplars are asked for apart.
+    pub(super) histograms: Vec<Family<Histogram>>,
 }
 
 impl Families {
@@ -43,7 +56,12 @@ impl Families {
     pub(super) fn new(registry: &Registry, series: &Arc<Series>) -> Self {
         let counter = |metric| family::<Counter>(registry, series, metric);
         let gauge = |metric| family::<Gauge>(registry, series, metric);
-        let histogram = |metric| family::<Histogram>(registry, series, metric);
+        let mut histograms = Vec::new();
+        let mut histogram = |metric| {
+            let family = family::<Histogram>(registry, series, metric);
+            histograms.push(family.clone());
+            family
+        };
         Self {
             exchanges: counter(metrics::EXCHANGES),
             in_flight: gauge(metrics::IN_FLIGHT),
@@ -56,8 +74,19 @@ impl Families {
             cancelled_after: histogram(metrics::CANCELLED_AFTER),
             refusals: counter(metrics::REFUSALS),
             prompt_characters: histogram(metrics::PROMPT_CHARACTERS),
+            prompt_tokens: histogram(metrics::PROMPT_TOKENS),
+            window_ratio: histogram(metrics::WINDOW_RATIO),
+            estimate_error: histogram(metrics::ESTIMATE_ERROR),
+            cost: family(registry, series, metrics::COST),
             tokens: counter(metrics::TOKENS),
             usage_missing: counter(metrics::USAGE_MISSING),
+            tool_calls: counter(metrics::TOOL_CALLS),
+            tool_duration: histogram(metrics::TOOL_DURATION),
+            tool_errors: counter(metrics::TOOL_ERRORS),
+            schema_mismatches: counter(metrics::SCHEMA_MISMATCHES),
+            conversation_turns: histogram(metrics::CONVERSATION_TURNS),
+            limit_remaining: family(registry, series, metrics::RATE_LIMIT_REMAINING),
+            limit_reset: family(registry, series, metrics::RATE_LIMIT_RESET),
             connect: histogram(metrics::CONNECT),
             connections: gauge(metrics::CONNECTIONS),
             overhead: histogram(metrics::OVERHEAD),
@@ -67,6 +96,7 @@ impl Families {
             first_chunk: histogram(metrics::FIRST_CHUNK),
             per_chunk: histogram(metrics::PER_CHUNK),
             token_usage: histogram(metrics::TOKEN_USAGE),
+            histograms,
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     bounds::Names,
     exact::Exact,
     families::Families,
-    values::{Counter, Histogram},
+    values::{Amount, Counter, Histogram},
 };
 use crate::{
     telemetry::{
@@ -41,6 +41,11 @@ pub(super) struct Handles {
     attempt_ok: OnceLock<Arc<Counter>>,
     overhead: OnceLock<Arc<Histogram>>,
     prompt_characters: OnceLock<Arc<Histogram>>,
+    prompt_tokens: OnceLock<Arc<Histogram>>,
+    window_ratio: OnceLock<Arc<Histogram>>,
+    estimate_error: OnceLock<Arc<Histogram>>,
+    cost: OnceLock<Arc<Amount>>,
+    turns: OnceLock<Arc<Histogram>>,
     tokens: [OnceLock<Arc<Counter>>; TokenType::COUNT],
     duration_ok: OnceLock<Arc<Histogram>>,
     first_chunk_ok: OnceLock<Arc<Histogram>>,
@@ -80,6 +85,11 @@ impl Handles {
             attempt_ok: OnceLock::new(),
             overhead: OnceLock::new(),
             prompt_characters: OnceLock::new(),
+            prompt_tokens: OnceLock::new(),
+            window_ratio: OnceLock::new(),
+            estimate_error: OnceLock::new(),
+            cost: OnceLock::new(),
+            turns: OnceLock::new(),
             tokens: Default::default(),
             duration_ok: OnceLock::new(),
             first_chunk_ok: OnceLock::new(),
@@ -106,6 +116,30 @@ impl Handles {
     pub(super) fn prompt_characters(&self, families: &Families, characters: f64) {
         let find = || families.prompt_characters.with(&[&self.labels.agent, &self.labels.model]);
         self.prompt_characters.get_or_init(find).observe(characters);
+    }
+
+    pub(super) fn prompt_tokens(&self, families: &Families, tokens: f64) {
+        let find = || families.prompt_tokens.with(&[&self.labels.agent, &self.labels.model]);
+        self.prompt_tokens.get_or_init(find).observe(tokens);
+    }
+
+    pub(super) fn window_ratio(&self, families: &Families, ratio: f64) {
+        let find = || families.window_ratio.with(&[&self.labels.agent, &self.labels.model]);
+        self.window_ratio.get_or_init(find).observe(ratio);
+    }
+
+    pub(super) fn estimate_error(&self, families: &Families, ratio: f64) {
+        let find = || families.estimate_error.with(&[&self.labels.upstream, &self.labels.model]);
+        self.estimate_error.get_or_init(find).observe(ratio);
+    }
+
+    pub(super) fn cost(&self, families: &Families, usd: f64) {
+        let Labels { agent, upstream, model, .. } = &self.labels;
+        self.cost.get_or_init(|| families.cost.with(&[agent, upstream, model])).add(usd);
+    }
+
+    pub(super) fn turn(&self, families: &Families, turn: f64) {
+        self.turns.get_or_init(|| families.conversation_turns.with(&[&self.labels.agent])).observe(turn);
     }
 
     pub(super) fn tokens(&self, families: &Families, kind: TokenType, n: u64) {
@@ -158,11 +192,13 @@ pub(super) struct Held {
     pub(super) upstreams: Names,
     pub(super) providers: Names,
     pub(super) servers: Names,
+    pub(super) tools: Names,
+    pub(super) tool_errors: Names,
 }
 
 impl Held {
-    pub(super) fn new([agents, models, upstreams, providers, servers]: [Names; 5]) -> Self {
-        Self { by_names: Exact::new(), agents, models, upstreams, providers, servers }
+    pub(super) fn new([agents, models, upstreams, providers, servers]: [Names; 5], [tools, tool_errors]: [Names; 2]) -> Self {
+        Self { by_names: Exact::new(), agents, models, upstreams, providers, servers, tools, tool_errors }
     }
 
     /// The handles of this kind of exchange.

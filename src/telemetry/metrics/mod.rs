@@ -9,15 +9,19 @@ use prometheus::{
 
 mod bounds;
 mod exact;
+mod exemplars;
 mod families;
 mod family;
 mod gauges;
 mod handles;
 mod observe;
+mod openmetrics;
 mod process;
+mod tools;
 mod values;
 
 use bounds::{Names, Series};
+pub(crate) use exemplars::Trace;
 use families::{Families, register};
 pub(crate) use gauges::Probe;
 pub use gauges::{ConnectionGauge, InFlight};
@@ -29,13 +33,33 @@ use super::{
     names::{Reason, Side, metrics},
     record::Record,
 };
-use crate::config;
+use crate::{agent::ToolRun, config};
 
-/// `content-type` of the exposition.
-pub const CONTENT_TYPE: &str = TEXT_FORMAT;
+/// The forms in which metrics are exposed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exposition {
+    /// Prometheus' own text format.
+    Text,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
+impl Exposition {
+    /// Its `content-type`.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => TEXT_FORMAT,
+            Self::OpenMetrics => openmetrics::CONTENT_TYPE,
+        }
+    }
+}
 
 /// Models with a label of their own; upstreams, their providers and their hosts too, which come from the config.
 const NAMES_MAX: usize = 100;
+/// Tools with a label of their own.
+const TOOLS_MAX: usize = 200;
+/// Types of exceptions with a label of their own.
+const TOOL_ERRORS_MAX: usize = 100;
 
 /// All metrics.
 pub(crate) struct Metrics {
@@ -50,18 +74,17 @@ impl Metrics {
     /// All metrics at rest.
     pub(crate) fn new(config: &config::Telemetry) -> Self {
         let registry = Registry::new();
-        let [agent, model, upstream, series]: [Arc<Counter>; 4] = Default::default();
+        let [agent, model, upstream, tool, tool_error, series]: [Arc<Counter>; 6] = Default::default();
         let bound = Arc::new(Series::new(config.max_series, Arc::clone(&series)));
         let names = |max, overflow: &Arc<Counter>| Names::new(max, Arc::clone(overflow));
-        let held = Held::new([
-            names(config.max_agents, &agent),
-            names(NAMES_MAX, &model),
-            names(NAMES_MAX, &upstream),
-            names(NAMES_MAX, &upstream),
-            names(NAMES_MAX, &upstream),
-        ]);
+        let upstreams = || names(NAMES_MAX, &upstream);
+        let held = Held::new(
+            [names(config.max_agents, &agent), names(NAMES_MAX, &model), upstreams(), upstreams(), upstreams()],
+            [names(TOOLS_MAX, &tool), names(TOOL_ERRORS_MAX, &tool_error)],
+        );
         let metrics = Self { families: Families::new(&registry, &bound), registry, held, panics: Arc::default(), accept_errors: Arc::default() };
-        let read = move || vec![("agent", agent.get()), ("model", model.get()), ("upstream", upstream.get()), ("series", series.get())];
+        let overflows = [("agent", agent), ("model", model), ("upstream", upstream), ("tool", tool), ("error_type", tool_error), ("series", series)];
+        let read = move || overflows.iter().map(|(label, counter)| (*label, counter.get())).collect();
         metrics.probe(Probe::new(metrics::LABEL_OVERFLOW, MetricType::COUNTER, read));
         let (panics, accept_errors) = (Arc::clone(&metrics.panics), Arc::clone(&metrics.accept_errors));
         metrics.probe(Probe::new(metrics::PANICS, MetricType::COUNTER, move || vec![("", panics.get())]));
@@ -76,9 +99,19 @@ impl Metrics {
         register(&self.registry, Box::new(probe));
     }
 
-    /// Adds one finished exchange. `traced` says that the `traceparent` sent upstream was ours.
-    pub(crate) fn record(&self, record: &Record, traced: bool) {
-        observe::observe(&self.families, &self.held.of(record), record, traced);
+    /// Adds one finished exchange. `traced` says that the `traceparent` sent upstream was ours; `trace` where the exchange can be looked up.
+    pub(crate) fn record(&self, record: &Record, traced: bool, trace: Option<Trace>) {
+        exemplars::of_trace(trace, || observe::observe(&self.families, &self.held.of(record), record, traced));
+        tools::observe(&self.families, &self.held, record);
+    }
+
+    /// Adds a tool's run that belongs to no record.
+    pub(crate) fn run(&self, run: &ToolRun) {
+        tools::observe_run(&self.families, &self.held, run);
+    }
+
+    pub(crate) fn schema_mismatch(&self, agent: Option<&str>, tool: &str) {
+        self.families.schema_mismatches.with(&[&self.held.agents.label(agent), &self.held.tools.label(Some(tool))]).inc();
     }
 
     pub(crate) fn in_flight(&self, upstream: &str) -> InFlight {
@@ -106,10 +139,14 @@ impl Metrics {
         self.panics.inc();
     }
 
-    /// The exposition, in Prometheus' text format, sorted.
-    pub(crate) fn render(&self) -> String {
+    /// The exposition, sorted.
+    pub(crate) fn render(&self, exposition: Exposition) -> String {
+        let families = self.registry.gather();
+        if exposition == Exposition::OpenMetrics {
+            return openmetrics::page(&families, &self.families.histograms);
+        }
         let mut text = String::new();
-        for family in self.registry.gather() {
+        for family in families {
             render_family(family, &mut text);
         }
         text

@@ -16,9 +16,8 @@ pub(super) fn observe(families: &Families, handles: &Handles, record: &Record, t
     handles.exchange(families, record.outcome);
     handles.overhead(families, record.overhead.as_secs_f64());
     handles.duration(families, &error, record.duration.as_secs_f64());
-    if let Some(characters) = record.call.prompt_characters {
-        handles.prompt_characters(families, float(characters));
-    }
+    observe_prompt(families, handles, record);
+    observe_limits(families, handles, record);
     observe_stream(families, handles, record, &error);
     observe_usage(families, handles, record, &error);
     observe_attempts(families, handles, record);
@@ -34,6 +33,37 @@ pub(super) fn observe(families: &Families, handles: &Handles, record: &Record, t
     }
     if let Some(reason) = record.skipped {
         families.skipped.with(&[reason]).inc();
+    }
+}
+
+fn observe_prompt(families: &Families, handles: &Handles, record: &Record) {
+    if let Some(characters) = record.call.prompt_characters {
+        handles.prompt_characters(families, float(characters));
+    }
+    if let Some((tokens, _)) = record.prompt_tokens() {
+        handles.prompt_tokens(families, float(tokens));
+        if let Some(window) = record.prompt_window.filter(|&window| window > 0) {
+            handles.window_ratio(families, float(tokens) / float(window));
+        }
+    }
+    if let (Some(estimated), Some(counted @ 1..)) = (record.prompt_tokens, record.reply.usage.input) {
+        handles.estimate_error(families, float(estimated.abs_diff(counted)) / float(counted));
+    }
+    if let Some(conversation) = &record.conversation {
+        handles.turn(families, float(conversation.turn));
+    }
+}
+
+/// Told as the last reply said it: with several processes behind one key, so is each's view.
+fn observe_limits(families: &Families, handles: &Handles, record: &Record) {
+    for limit in &record.rate_limits {
+        let labels = [&*handles.labels.upstream, &*handles.labels.model, limit.kind.as_str()];
+        if let Some(remaining) = limit.remaining {
+            families.limit_remaining.with(&labels).set(float(remaining));
+        }
+        if let Some(reset) = limit.reset {
+            families.limit_reset.with(&labels).set(reset.as_secs_f64());
+        }
     }
 }
 
@@ -62,6 +92,9 @@ fn observe_usage(families: &Families, handles: &Handles, record: &Record, error:
     for (kind, tokens) in told.into_iter().filter_map(|(kind, tokens)| Some((kind, tokens?))) {
         handles.tokens(families, kind, tokens);
         handles.usage(families, error, (kind, float(tokens)));
+    }
+    if let Some(usd) = record.cost {
+        handles.cost(families, usd);
     }
     if record.outcome == Outcome::Ok && record.dialect.is_some() && usage.input.is_none() && usage.output.is_none() {
         families.usage_missing.with(&[&handles.labels.upstream, &handles.labels.model]).inc();

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use prometheus::proto;
 
+use super::exemplars::{Exemplar, Exemplars};
+
 /// A number that can be scraped.
 pub(super) trait Value: Send + Sync + 'static {
     /// Its type in the exposition.
@@ -88,6 +90,68 @@ impl Value for Gauge {
     }
 }
 
+/// Only goes up, by amounts that are not whole.
+#[derive(Debug, Default)]
+pub(crate) struct Amount(
+    /// The bits of an `f64`.
+    AtomicU64,
+);
+
+impl Amount {
+    pub(crate) fn add(&self, more: f64) {
+        add(&self.0, more);
+    }
+}
+
+impl Value for Amount {
+    const KIND: proto::MetricType = proto::MetricType::COUNTER;
+
+    fn new(_: &'static [f64]) -> Self {
+        Self::default()
+    }
+
+    fn write(&self, out: &mut proto::Metric) {
+        let mut counter = proto::Counter::default();
+        counter.set_value(f64::from_bits(self.0.load(Ordering::Relaxed)));
+        out.set_counter(counter);
+    }
+
+    fn lines(_: &'static [f64]) -> usize {
+        1
+    }
+}
+
+/// What was said last.
+#[derive(Debug, Default)]
+pub(crate) struct Level(
+    /// The bits of an `f64`.
+    AtomicU64,
+);
+
+impl Level {
+    pub(crate) fn set(&self, value: f64) {
+        self.0.store(value.to_bits(), Ordering::Relaxed);
+    }
+}
+
+impl Value for Level {
+    const KIND: proto::MetricType = proto::MetricType::GAUGE;
+
+    fn new(_: &'static [f64]) -> Self {
+        Self::default()
+    }
+
+    fn write(&self, out: &mut proto::Metric) {
+        let mut gauge = proto::Gauge::default();
+        gauge.set_value(f64::from_bits(self.0.load(Ordering::Relaxed)));
+        out.set_gauge(gauge);
+    }
+
+    fn lines(_: &'static [f64]) -> usize {
+        1
+    }
+}
+
 /// Counts observations by size.
 #[derive(Debug)]
 pub(crate) struct Histogram {
@@ -96,6 +160,7 @@ pub(crate) struct Histogram {
     counts: Box<[AtomicU64]>,
     /// The bits of an `f64`.
     sum: AtomicU64,
+    exemplars: Exemplars,
 }
 
 impl Histogram {
@@ -108,9 +173,14 @@ impl Histogram {
         let bucket = self.bounds.partition_point(|&bound| bound < value);
         if let Some(count) = self.counts.get(bucket) {
             count.fetch_add(n, Ordering::Relaxed);
+            self.exemplars.observed(value, bucket, self.counts.len());
         }
-        let more = value * float(n);
-        let _ = self.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| Some((f64::from_bits(bits) + more).to_bits()));
+        add(&self.sum, value * float(n));
+    }
+
+    /// The latest of each bucket, the infinite one last; `None` where there is none at all.
+    pub(super) fn exemplars(&self) -> Option<Vec<Option<Exemplar>>> {
+        self.exemplars.read()
     }
 }
 
@@ -119,7 +189,7 @@ impl Value for Histogram {
 
     fn new(buckets: &'static [f64]) -> Self {
         let counts = (0..=buckets.len()).map(|_| AtomicU64::new(0)).collect();
-        Self { bounds: buckets, counts, sum: AtomicU64::new(0_f64.to_bits()) }
+        Self { bounds: buckets, counts, sum: AtomicU64::new(0_f64.to_bits()), exemplars: Exemplars::default() }
     }
 
     /// The count is the last bucket's: a scrape never sees buckets and count disagree.
@@ -146,6 +216,12 @@ impl Value for Histogram {
     fn lines(buckets: &'static [f64]) -> usize {
         buckets.len() + 3
     }
+}
+
+/// Adds to an `f64` that is kept as its bits.
+fn add(to: &AtomicU64, more: f64) {
+    // It never says no.
+    let _ = to.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| Some((f64::from_bits(bits) + more).to_bits()));
 }
 
 /// The nearest `f64`: exact up to 2⁵³.

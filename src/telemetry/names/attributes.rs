@@ -20,6 +20,20 @@ pub mod gen_ai {
     pub const REQUEST_TEMPERATURE: &str = "gen_ai.request.temperature";
     /// Nucleus sampling.
     pub const REQUEST_TOP_P: &str = "gen_ai.request.top_p";
+    /// The most likely tokens that are sampled from.
+    pub const REQUEST_TOP_K: &str = "gen_ai.request.top_k";
+    /// Penalty of frequent tokens.
+    pub const REQUEST_FREQUENCY_PENALTY: &str = "gen_ai.request.frequency_penalty";
+    /// Penalty of tokens that were there before.
+    pub const REQUEST_PRESENCE_PENALTY: &str = "gen_ai.request.presence_penalty";
+    /// The seed of sampling.
+    pub const REQUEST_SEED: &str = "gen_ai.request.seed";
+    /// Texts that end the answer.
+    pub const REQUEST_STOP_SEQUENCES: &str = "gen_ai.request.stop_sequences";
+    /// Choices asked for, where that is not one.
+    pub const REQUEST_CHOICE_COUNT: &str = "gen_ai.request.choice.count";
+    /// The kind of answer asked for: `text`, `json`, `image`, `speech`.
+    pub const OUTPUT_TYPE: &str = "gen_ai.output.type";
     /// The provider's id of the answer.
     pub const RESPONSE_ID: &str = "gen_ai.response.id";
     /// The model that answered.
@@ -38,6 +52,16 @@ pub mod gen_ai {
     pub const USAGE_CACHE_WRITE: &str = "gen_ai.usage.cache_creation.input_tokens";
     /// Tokens of reasoning.
     pub const USAGE_REASONING: &str = "gen_ai.usage.reasoning.output_tokens";
+    /// The tool that ran.
+    pub const TOOL_NAME: &str = "gen_ai.tool.name";
+    /// The id of its call.
+    pub const TOOL_CALL_ID: &str = "gen_ai.tool.call.id";
+    /// [`FUNCTION`]: what runs at the agent's.
+    pub const TOOL_TYPE: &str = "gen_ai.tool.type";
+    /// Of [`OPERATION_NAME`]: a tool runs.
+    pub const EXECUTE_TOOL: &str = "execute_tool";
+    /// Of [`TOOL_TYPE`].
+    pub const FUNCTION: &str = "function";
 }
 
 /// Of the general conventions.
@@ -64,6 +88,12 @@ pub mod general {
     pub const PROTOCOL_VERSION: &str = "network.protocol.version";
     /// `chat_completions` or `responses`, for `OpenAI`'s own service.
     pub const OPENAI_API_TYPE: &str = "openai.api.type";
+    /// The tier asked for, where that is not `auto`.
+    pub const OPENAI_REQUEST_SERVICE_TIER: &str = "openai.request.service_tier";
+    /// The tier that answered.
+    pub const OPENAI_RESPONSE_SERVICE_TIER: &str = "openai.response.service_tier";
+    /// What the answer was made by.
+    pub const OPENAI_SYSTEM_FINGERPRINT: &str = "openai.response.system_fingerprint";
     /// Of the resource.
     pub const SERVICE_NAME: &str = "service.name";
     /// Of the resource.
@@ -92,8 +122,20 @@ pub mod pillion {
     pub const PROMPT_CHARACTERS: &str = "pillion.prompt.characters";
     /// Messages of the prompt.
     pub const PROMPT_MESSAGES: &str = "pillion.prompt.messages";
+    /// Tokens of the prompt.
+    pub const PROMPT_TOKENS: &str = "pillion.prompt.tokens";
+    /// Whether those were estimated, for want of the provider's count.
+    pub const PROMPT_TOKENS_ESTIMATED: &str = "pillion.prompt.tokens.estimated";
+    /// Most tokens that the model takes.
+    pub const PROMPT_WINDOW: &str = "pillion.prompt.window";
     /// Tools declared.
     pub const TOOLS_DECLARED: &str = "pillion.tools.declared";
+    /// Names of the tools that the answer calls.
+    pub const TOOL_CALLS: &str = "pillion.tool_calls";
+    /// The conversation, as Pillion has put it together.
+    pub const CONVERSATION_ID: &str = "pillion.conversation.id";
+    /// That a span is not told by who did the work, but gathered from traffic.
+    pub const INFERRED: &str = "pillion.inferred";
     /// Making connections, all attempts together.
     pub const CONNECT_DURATION: &str = "pillion.connect.duration";
     /// To the reply's head.

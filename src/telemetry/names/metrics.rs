@@ -34,6 +34,7 @@ use Values::{Closed, Configured, Error, Named};
 
 const AGENT: Label = Label("agent", Named);
 const MODEL: Label = Label("model", Named);
+const TOOL: Label = Label("tool", Named);
 const UPSTREAM: Label = Label("upstream", Configured);
 const REASON: Label = Label("reason", Closed);
 const PHASE: Label = Label("phase", Closed);
@@ -58,6 +59,13 @@ const SHORT: &[f64] = &[0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_
 const CONNECTING: &[f64] = &[0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 /// Seconds between attempts: from the first back-off's jitter to `retry_after_max`.
 const WAITING: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0];
+
+/// Shares of a model's window; beyond 1 it did not fit.
+const SHARES: &[f64] = &[0.01, 0.05, 0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.25];
+/// How far off an estimate was, as a share of what it should have been.
+const ERRORS: &[f64] = &[0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0];
+/// Turns of a conversation: to `max_turns` of the frameworks (10 to 50), and to where only a loop gets.
+const TURNS: &[f64] = &[1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 55.0, 89.0, 144.0, 377.0, 987.0];
 
 const fn plain(name: &'static str, help: &'static str, labels: &'static [Label]) -> Metric {
     Metric { name, help, labels, buckets: &[] }
@@ -101,6 +109,62 @@ pub const PROMPT_CHARACTERS: Metric = Metric {
     labels: &[AGENT, MODEL],
     buckets: POWERS_OF_FOUR,
 };
+/// Prompt length in tokens.
+pub const PROMPT_TOKENS: Metric = Metric {
+    name: "pillion_prompt_tokens",
+    help: "Length of prompts in tokens: as the provider counted them, else as estimated.",
+    labels: &[AGENT, MODEL],
+    buckets: POWERS_OF_FOUR,
+};
+/// How full the window was.
+pub const WINDOW_RATIO: Metric = Metric {
+    name: "pillion_prompt_window_ratio",
+    help: "Length of prompts as a share of the model's window.",
+    labels: &[AGENT, MODEL],
+    buckets: SHARES,
+};
+/// How good estimates are.
+pub const ESTIMATE_ERROR: Metric = Metric {
+    name: "pillion_token_estimate_error_ratio",
+    help: "How far the estimate of a prompt's tokens was from the provider's count, either way, as a share of that.",
+    labels: &[UPSTREAM, MODEL],
+    buckets: ERRORS,
+};
+/// Money.
+pub const COST: Metric =
+    plain("pillion_cost_usd_total", "Cost in USD, of exchanges whose prices and token counts are known.", &[AGENT, UPSTREAM, MODEL]);
+/// Calls of tools.
+pub const TOOL_CALLS: Metric = plain("pillion_tool_calls_total", "Calls of tools in answers.", &[AGENT, TOOL]);
+/// Runs of tools.
+pub const TOOL_DURATION: Metric = Metric {
+    name: "pillion_tool_duration_seconds",
+    help: "From the end of the answer that called a tool to the request that brought its result.",
+    labels: &[AGENT, TOOL],
+    buckets: LONG,
+};
+/// Tools that failed.
+pub const TOOL_ERRORS: Metric =
+    plain("pillion_tool_errors_total", "Runs of tools that failed, by the type of the exception or by how.", &[AGENT, TOOL, ERROR_TYPE]);
+/// Calls that do not fit their tool.
+pub const SCHEMA_MISMATCHES: Metric = plain(
+    "pillion_tool_schema_mismatches_total",
+    "Calls of tools whose arguments the schema refuses that the request itself declared.",
+    &[AGENT, TOOL],
+);
+/// How long conversations get.
+pub const CONVERSATION_TURNS: Metric =
+    Metric { name: "pillion_conversation_turns", help: "Which turn of its conversation each exchange was.", labels: &[AGENT], buckets: TURNS };
+/// How many are remembered.
+pub const CONVERSATIONS_ACTIVE: Metric = plain("pillion_conversations_active", "Conversations that are remembered.", &[]);
+/// What a provider's limit has left.
+pub const RATE_LIMIT_REMAINING: Metric =
+    plain("pillion_rate_limit_remaining", "What is left of the provider's limit, as its last reply said.", &[UPSTREAM, MODEL, Label("kind", Closed)]);
+/// When it is refilled.
+pub const RATE_LIMIT_RESET: Metric = plain(
+    "pillion_rate_limit_reset_seconds",
+    "Time until the provider's limit is refilled, as its last reply said.",
+    &[UPSTREAM, MODEL, Label("kind", Closed)],
+);
 /// Tokens.
 pub const TOKENS: Metric = plain("pillion_tokens_total", "Tokens as reported by the provider.", &[AGENT, UPSTREAM, MODEL, Label("type", Closed)]);
 /// Answers without usage.

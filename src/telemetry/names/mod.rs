@@ -7,7 +7,10 @@ mod reasons;
 
 pub use reasons::Reason;
 
-use crate::agent::{Rule, Source};
+use crate::{
+    agent::{Rule, Source, ToolError},
+    wire::OutputType,
+};
 
 /// The schema of the attributes' names.
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.41.1";
@@ -81,6 +84,30 @@ impl Outcome {
     /// Whether the exchange failed. The agent's own hang-up is no failure.
     pub fn failed(self) -> bool {
         !matches!(self, Self::Ok | Self::Cancelled)
+    }
+}
+
+/// What an inferred agent's name was inferred from.
+pub fn inferred_from(source: Source) -> Option<&'static str> {
+    agent_source(source).strip_prefix("inferred(")?.strip_suffix(')')
+}
+
+/// Label values of `pillion_rate_limit_remaining{kind}` and its like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LimitKind {
+    /// So many requests a minute (or whatever the provider counts by).
+    Requests,
+    /// So many tokens.
+    Tokens,
+}
+
+impl LimitKind {
+    /// The label value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+        }
     }
 }
 
@@ -187,6 +214,27 @@ pub fn agent_source(source: Source) -> &'static str {
             Rule::Fingerprint => "inferred(fingerprint)",
             Rule::Predicted => "inferred(predicted)",
         },
+    }
+}
+
+/// `error.type` of a tool that failed: the exception's where one is known, else a word for how it failed.
+pub fn tool_error(error: &ToolError) -> &str {
+    match error {
+        ToolError::Exception(kind) => kind,
+        ToolError::Failed => "error",
+        ToolError::Unknown => "unknown_tool",
+        ToolError::Arguments => "schema_mismatch",
+        ToolError::NoResult => "no_result",
+    }
+}
+
+/// `gen_ai.output.type`.
+pub fn output_type(output: OutputType) -> &'static str {
+    match output {
+        OutputType::Text => "text",
+        OutputType::Json => "json",
+        OutputType::Image => "image",
+        OutputType::Speech => "speech",
     }
 }
 

@@ -40,9 +40,9 @@ use super::{
     names::{SCHEMA_URL, attributes::general},
     queue::Queue,
     record::Record,
-    spans::{Spans, is_kept},
+    spans::{Sampling, Spans},
 };
-use crate::config;
+use crate::{agent::ToolRun, config};
 
 /// Spans that wait at most, the default of the OpenTelemetry SDKs.
 const QUEUE_MAX: usize = 2048;
@@ -113,6 +113,8 @@ struct Shared {
 enum Item {
     /// A finished exchange, of which spans are made on the thread.
     Exchange(Arc<Record>),
+    /// A tool's run that belongs to no request.
+    Run(Box<ToolRun>),
     /// A span of the program itself.
     Own(Box<SpanData>),
 }
@@ -121,7 +123,7 @@ enum Item {
 #[derive(Debug)]
 pub(super) struct Otlp {
     shared: Arc<Shared>,
-    sample: f64,
+    sampling: Sampling,
     /// When the thread must have ended.
     stop: watch::Sender<Option<Instant>>,
     /// Ends when the thread has ended.
@@ -158,17 +160,31 @@ impl Otlp {
         if let Some(kind) = started.recv().unwrap_or(Some(io::ErrorKind::Other)) {
             return Err(io::Error::from(kind).into());
         }
-        Ok(Self { shared, sample: telemetry.sample, stop, ended: Mutex::new(ended) })
+        Ok(Self { shared, sampling: Sampling::new(telemetry.sample), stop, ended: Mutex::new(ended) })
     }
 
-    /// Takes a finished exchange; its spans are made on the thread.
-    pub(super) fn put(&self, record: &Arc<Record>) {
+    /// Takes a finished exchange; its spans are made on the thread. Says whether they are to be exported.
+    pub(super) fn put(&self, record: &Arc<Record>) -> bool {
         let Shared { queue, counts, spans } = &*self.shared;
         let count = spans.count(record);
-        if !is_kept(record, self.sample) {
+        if !self.sampling.is_kept(record) {
             counts.sampled_out.add(number(count));
-        } else if queue.push(Item::Exchange(Arc::clone(record)), count).is_err() {
+            return false;
+        }
+        let queued = queue.push(Item::Exchange(Arc::clone(record)), count).is_ok();
+        if !queued {
             counts.dropped.add(number(count));
+        }
+        queued
+    }
+
+    /// Takes a tool's run whose result no request has brought.
+    pub(super) fn put_run(&self, run: ToolRun) {
+        let Shared { queue, counts, .. } = &*self.shared;
+        if !self.sampling.keeps_trace(run.trace) {
+            counts.sampled_out.add(1);
+        } else if queue.push(Item::Run(Box::new(run)), 1).is_err() {
+            counts.dropped.add(1);
         }
     }
 
@@ -210,7 +226,7 @@ impl Shared {
     fn count(&self, item: &Item) -> usize {
         match item {
             Item::Exchange(record) => self.spans.count(record),
-            Item::Own(_) => 1,
+            Item::Run(_) | Item::Own(_) => 1,
         }
     }
 
@@ -218,6 +234,7 @@ impl Shared {
     fn build(&self, item: Item) -> Vec<SpanData> {
         match item {
             Item::Exchange(record) => self.spans.build(&record),
+            Item::Run(run) => vec![self.spans.run(&run)],
             Item::Own(span) => vec![*span],
         }
     }

@@ -3,7 +3,7 @@
 use opentelemetry::{InstrumentationScope, trace::SpanId};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::{Attempt, Attributes, Record, blank, general, status};
+use super::{Attempt, Attributes, Record, blank, general, place, status};
 
 /// The span of the attempt with this index.
 pub(super) fn span(scope: &InstrumentationScope, record: &Record, index: usize, attempt: &Attempt) -> SpanData {
@@ -20,9 +20,8 @@ pub(super) fn span(scope: &InstrumentationScope, record: &Record, index: usize, 
         .int(general::PEER_PORT, attempt.peer.map(|peer| peer.port()))
         .text(general::PROTOCOL_VERSION, attempt.protocol)
         .text(general::ERROR_TYPE, error.clone());
-    let mut span = blank(scope, record, record.trace.attempt_span_id(index), record.method.to_string().into());
+    let mut span = blank(scope, place(record, record.trace.attempt_span_id(index)), attempt.started_at, record.method.to_string().into());
     span.parent_span_id = SpanId::from(record.trace.span_id);
-    span.start_time = attempt.started_at;
     span.end_time = attempt.ended_at();
     span.attributes = attributes.into_vec();
     span.status = status(error.as_ref());

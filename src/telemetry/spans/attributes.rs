@@ -22,6 +22,11 @@ impl Attributes {
         self.push(name, (!values.is_empty()).then(strings))
     }
 
+    pub(super) fn names<'a>(&mut self, name: &'static str, values: impl Iterator<Item = &'a str>) -> &mut Self {
+        let strings: Vec<StringValue> = values.map(|value| value.to_owned().into()).collect();
+        self.push(name, (!strings.is_empty()).then(|| Value::Array(Array::String(strings))))
+    }
+
     /// Beyond what OTLP can say, the largest it can.
     pub(super) fn int(&mut self, name: &'static str, value: Option<impl TryInto<i64>>) -> &mut Self {
         self.push(name, value.map(|value| Value::I64(value.try_into().unwrap_or(i64::MAX))))

@@ -8,14 +8,16 @@ use std::{
 use opentelemetry::{InstrumentationScope, KeyValue, trace::SpanId};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::{Attributes, Event, Outcome, Reason, Record, agent_source, blank, event, gen_ai, general, pillion, status};
+use super::{Attributes, Event, Outcome, Reason, Record, agent_source, blank, event, gen_ai, general, output_type, pillion, place, status};
 use crate::wire::Dialect;
 
 /// The exchange's span. `alone` says that no attempt gets a span, so that what such a span would say is folded into this one.
 pub(super) fn span(scope: &InstrumentationScope, record: &Record, alone: bool) -> SpanData {
     let error = record.error_type();
-    let mut attributes = Attributes::with_capacity(48);
+    let mut attributes = Attributes::with_capacity(64);
     asked(&mut attributes, record);
+    settings(&mut attributes, record);
+    prompt(&mut attributes, record);
     answered(&mut attributes, record);
     carried(&mut attributes, record);
     hops(&mut attributes, record);
@@ -23,7 +25,7 @@ pub(super) fn span(scope: &InstrumentationScope, record: &Record, alone: bool) -
     if alone {
         folded(&mut attributes, record);
     }
-    let mut span = blank(scope, record, record.trace.span_id, name(record));
+    let mut span = blank(scope, place(record, record.trace.span_id), record.started_at, name(record));
     span.end_time = record.ended_at();
     if let Some(parent) = record.trace.parent_id {
         span.parent_span_id = SpanId::from(parent);
@@ -54,21 +56,52 @@ fn asked(attributes: &mut Attributes, record: &Record) {
         .text(general::SERVER_ADDRESS, record.server.as_ref().map(|(host, _)| host.clone()))
         .int(general::SERVER_PORT, record.server.as_ref().map(|(_, port)| *port))
         .text(gen_ai::AGENT_NAME, record.agent.clone())
-        .flag(gen_ai::REQUEST_STREAM, of_model.then_some(call.stream))
+        .text(gen_ai::CONVERSATION_ID, record.conversation.as_ref().and_then(|conversation| conversation.given.clone()))
+        .text(pillion::CONVERSATION_ID, record.conversation.as_ref().map(|conversation| format!("{:016x}", conversation.id)))
+        .flag(gen_ai::REQUEST_STREAM, of_model.then_some(call.stream));
+}
+
+fn settings(attributes: &mut Attributes, record: &Record) {
+    let call = &record.call;
+    attributes
         .int(gen_ai::REQUEST_MAX_TOKENS, call.max_tokens)
         .float(gen_ai::REQUEST_TEMPERATURE, call.temperature)
         .float(gen_ai::REQUEST_TOP_P, call.top_p)
-        .text(general::OPENAI_API_TYPE, openai_api(record))
+        .float(gen_ai::REQUEST_TOP_K, call.top_k)
+        .float(gen_ai::REQUEST_FREQUENCY_PENALTY, call.frequency_penalty)
+        .float(gen_ai::REQUEST_PRESENCE_PENALTY, call.presence_penalty)
+        .int(gen_ai::REQUEST_SEED, call.seed)
+        .texts(gen_ai::REQUEST_STOP_SEQUENCES, &call.stop_sequences)
+        .int(gen_ai::REQUEST_CHOICE_COUNT, call.choices.filter(|&choices| choices != 1))
+        .text(gen_ai::OUTPUT_TYPE, call.output_type.map(output_type));
+    if is_openai(record) {
+        attributes
+            .text(general::OPENAI_API_TYPE, openai_api(record))
+            .text(general::OPENAI_REQUEST_SERVICE_TIER, call.service_tier.clone().filter(|tier| tier != "auto"))
+            .text(general::OPENAI_RESPONSE_SERVICE_TIER, record.reply.service_tier.clone())
+            .text(general::OPENAI_SYSTEM_FINGERPRINT, record.reply.system_fingerprint.clone());
+    }
+}
+
+fn prompt(attributes: &mut Attributes, record: &Record) {
+    let call = &record.call;
+    let (tokens, estimated) = record.prompt_tokens().unzip();
+    attributes
         .int(pillion::PROMPT_CHARACTERS, call.prompt_characters)
         .int(pillion::PROMPT_MESSAGES, call.prompt_messages)
+        .int(pillion::PROMPT_TOKENS, tokens)
+        .flag(pillion::PROMPT_TOKENS_ESTIMATED, estimated)
+        .int(pillion::PROMPT_WINDOW, record.prompt_window)
         .int(pillion::TOOLS_DECLARED, call.tools_declared);
 }
 
-/// Only `OpenAI`'s own service (and Azure's) has this attribute, not every server that speaks its dialect.
+/// Only `OpenAI`'s own service (and Azure's) has its attributes, not every server that speaks its dialect.
+fn is_openai(record: &Record) -> bool {
+    matches!(record.provider.as_deref(), Some("openai" | "azure.ai.openai"))
+}
+
 fn openai_api(record: &Record) -> Option<&'static str> {
-    let provider = record.provider.as_deref()?;
     match record.dialect? {
-        _ if !matches!(provider, "openai" | "azure.ai.openai") => None,
         Dialect::OpenaiChat => Some("chat_completions"),
         Dialect::OpenaiResponses => Some("responses"),
         _ => None,
@@ -86,7 +119,8 @@ fn answered(attributes: &mut Attributes, record: &Record) {
         .int(gen_ai::USAGE_OUTPUT, reply.usage.output)
         .int(gen_ai::USAGE_CACHE_READ, reply.usage.cache_read)
         .int(gen_ai::USAGE_CACHE_WRITE, reply.usage.cache_write)
-        .int(gen_ai::USAGE_REASONING, reply.usage.reasoning);
+        .int(gen_ai::USAGE_REASONING, reply.usage.reasoning)
+        .names(pillion::TOOL_CALLS, reply.tool_calls.iter().map(|call| &*call.name));
 }
 
 fn carried(attributes: &mut Attributes, record: &Record) {

@@ -1,7 +1,8 @@
-//! Turns one finished record into its spans: the exchange's, and one for each attempt where there was more to tell than the exchange's own says.
+//! Turns one finished record into its spans: the exchange's, one for each attempt where there was more to tell than the exchange's own says, and one for
+//! each tool whose result the request brought.
 //! Built once, at the end, straight into the exporter's data model.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::SystemTime};
 
 use opentelemetry::{
     InstrumentationScope,
@@ -13,18 +14,20 @@ mod attempt;
 mod attributes;
 mod exchange;
 mod sampling;
+mod tool;
 
 use attributes::Attributes;
-pub(super) use sampling::is_kept;
+pub(super) use sampling::Sampling;
 
 use super::{
     names::{
         Outcome, Reason, SCHEMA_URL, agent_source,
         attributes::{event, gen_ai, general, pillion},
+        output_type, tool_error,
     },
     record::{Attempt, Record},
 };
-use crate::config::AttemptSpans;
+use crate::{agent::ToolRun, config::AttemptSpans};
 
 /// Makes spans.
 #[derive(Debug)]
@@ -48,17 +51,23 @@ impl Spans {
 
     /// How many spans a record makes.
     pub(super) fn count(&self, record: &Record) -> usize {
-        1 + self.attempts(record).len()
+        1 + self.attempts(record).len() + record.tools.len()
     }
 
     /// The spans of a record: the exchange's first.
     pub(super) fn build(&self, record: &Record) -> Vec<SpanData> {
         let attempts = self.attempts(record);
-        let mut spans = Vec::with_capacity(1 + attempts.len());
+        let mut spans = Vec::with_capacity(self.count(record));
         spans.push(exchange::span(&self.scope, record, attempts.is_empty()));
         let children = attempts.iter().enumerate();
         spans.extend(children.map(|(index, attempt)| attempt::span(&self.scope, record, index, attempt)));
+        spans.extend(record.tools.iter().map(|run| tool::span(&self.scope, run, record.trace.flags)));
         spans
+    }
+
+    /// The span of a tool's run whose result no request has brought.
+    pub(super) fn run(&self, run: &ToolRun) -> SpanData {
+        tool::span(&self.scope, run, 0)
     }
 
     /// The attempts that get spans of their own.
@@ -71,18 +80,17 @@ impl Spans {
     }
 }
 
-/// A client span in the record's trace, without times, attributes and events.
-fn blank(scope: &InstrumentationScope, record: &Record, span_id: u64, name: Cow<'static, str>) -> SpanData {
-    let trace = &record.trace;
-    let flags = TraceFlags::new(trace.flags) | TraceFlags::SAMPLED;
+/// A client span without end, attributes and events.
+fn blank(scope: &InstrumentationScope, (trace, span_id, flags): (TraceId, u64, u8), start: SystemTime, name: Cow<'static, str>) -> SpanData {
+    let flags = TraceFlags::new(flags) | TraceFlags::SAMPLED;
     SpanData {
-        span_context: SpanContext::new(TraceId::from(trace.trace_id), SpanId::from(span_id), flags, false, TraceState::NONE),
+        span_context: SpanContext::new(trace, SpanId::from(span_id), flags, false, TraceState::NONE),
         parent_span_id: SpanId::INVALID,
         parent_span_is_remote: false,
         span_kind: SpanKind::Client,
         name,
-        start_time: record.started_at,
-        end_time: record.started_at,
+        start_time: start,
+        end_time: start,
         attributes: Vec::new(),
         dropped_attributes_count: 0,
         events: SpanEvents::default(),
@@ -92,9 +100,16 @@ fn blank(scope: &InstrumentationScope, record: &Record, span_id: u64, name: Cow<
     }
 }
 
+/// The place of one of a record's own spans in its trace.
+fn place(record: &Record, span_id: u64) -> (TraceId, u64, u8) {
+    (TraceId::from(record.trace.trace_id), span_id, record.trace.flags)
+}
+
 fn status(error: Option<&Cow<'static, str>>) -> Status {
     error.map_or(Status::Unset, |error| Status::error(error.clone()))
 }
 
+#[cfg(test)]
+mod conventions;
 #[cfg(test)]
 mod tests;

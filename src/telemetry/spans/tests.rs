@@ -2,7 +2,7 @@ use std::{collections::HashMap, time::Duration};
 
 use opentelemetry::{
     Value,
-    trace::{SpanId, SpanKind, Status},
+    trace::{SpanId, SpanKind, Status, TraceId},
 };
 use opentelemetry_sdk::trace::SpanData;
 
@@ -10,12 +10,12 @@ use super::Spans;
 use crate::{
     config::AttemptSpans,
     telemetry::{
-        fixture::{attempt, record},
+        fixture::{attempt, record, tool_run, with_tools},
         names::{AttemptResult, Outcome, Reason},
         record::Record,
         trace::TraceContext,
     },
-    wire::{Call, ReplyError},
+    wire::{Call, ReplyError, Usage},
 };
 
 fn build(record: &Record) -> Vec<SpanData> {
@@ -60,7 +60,7 @@ fn a_good_exchange_is_one_span_with_everything_that_is_known() {
         told(span, "pillion."),
         "agent.source=explicit agent.timeout=60 attempts=1 connect.duration=0.01 dialect=openai-chat first_byte.duration=0.29 \
          first_token.duration=0.31 longest_gap.duration=0.04 outcome=ok overhead.duration=0.00018 prompt.characters=3000 prompt.messages=3 \
-         sdk.retry_count=0 tools.declared=2 upstream=openai"
+         prompt.tokens=812 prompt.tokens.estimated=false sdk.retry_count=0 tools.declared=2 upstream=openai"
     );
     assert_eq!(told(span, "server."), "address=api.openai.com port=443");
     assert_eq!(told(span, "http."), "request.method=POST response.status_code=200");
@@ -136,6 +136,42 @@ fn an_error_in_a_stream_is_an_event_of_the_providers_own_word() {
     let span = &build(&broken)[0];
     assert_eq!((&*span.events[0].name, span.events[0].attributes[0].value.as_str()), ("pillion.stream_error", "overloaded_error".into()));
     assert_eq!((attributes(span)["error.type"].as_str(), told(span, "pillion.refusal")), ("stream_error".into(), String::new()));
+}
+
+#[test]
+fn a_tools_run_is_a_span_below_the_exchange_that_called_it() {
+    let spans = build(&Record { attempts: vec![attempt(AttemptResult::Success, Some(200))], ..with_tools() });
+    let [exchange, tool] = &spans[..] else { panic!("{spans:?}") };
+    assert_eq!((&*tool.name, &tool.span_kind, &tool.status), ("execute_tool get_weather", &SpanKind::Internal, &Status::error("TimeoutError")));
+    let run = tool_run();
+    assert_eq!((tool.span_context.trace_id(), tool.span_context.span_id()), (TraceId::from(run.trace), SpanId::from(run.span_id)));
+    assert_eq!((tool.parent_span_id, tool.parent_span_is_remote), (SpanId::from(run.parent), false));
+    assert_eq!((tool.start_time, tool.end_time), (run.called_at, run.called_at + run.duration));
+    assert_eq!(told(tool, "gen_ai."), "agent.name=planner operation.name=execute_tool tool.call.id=call_1 tool.name=get_weather tool.type=function");
+    assert_eq!((told(tool, "pillion."), told(tool, "error.")), ("inferred=true".to_owned(), "type=TimeoutError".to_owned()));
+    assert_eq!(attributes(exchange)["pillion.tool_calls"].to_string(), "[\"search\",\"search\"]");
+    assert_eq!(attributes(exchange)["pillion.agent.source"].as_str(), "inferred(echo)");
+}
+
+#[test]
+fn a_conversations_id_is_by_the_conventions_only_where_the_agent_gave_it() {
+    let mut record = with_tools();
+    let given = &build(&record)[0];
+    assert_eq!(attributes(given)["gen_ai.conversation.id"].as_str(), "thread-7");
+    assert_eq!(attributes(given)["pillion.conversation.id"].as_str(), "0000000000001a2b");
+    record.conversation.as_mut().unwrap().given = None;
+    let inferred = &build(&record)[0];
+    assert_eq!((told(inferred, "gen_ai.conversation."), told(inferred, "pillion.conversation.").as_str()), (String::new(), "id=0000000000001a2b"));
+}
+
+#[test]
+fn a_prompt_that_was_not_counted_is_estimated_and_says_so() {
+    let mut record = with_tools();
+    assert_eq!(told(&build(&record)[0], "pillion.prompt.t"), "okens=812 okens.estimated=false");
+    record.reply.usage = Usage::default();
+    assert_eq!(told(&build(&record)[0], "pillion.prompt.t"), "okens=830 okens.estimated=true");
+    record.prompt_tokens = None;
+    assert_eq!(told(&build(&record)[0], "pillion.prompt.t"), "");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Answers as real servers (and captures of them) send them, each fed whole, byte by byte and in random pieces: all must agree.
 
 use super::*;
-use crate::wire::{ReplyError, Usage};
+use crate::wire::{ReplyError, TextMark, ToolCall, Usage};
 
 const SSE: Option<&str> = Some("text/event-stream; charset=utf-8");
 const JSON: Option<&str> = Some("application/json");
@@ -58,6 +58,34 @@ fn reply(id: &str, model: &str, reasons: &[&str], usage: Usage) -> Reply {
     Reply { id: name(id), model: name(model), finish_reasons, usage, ..Reply::default() }
 }
 
+fn saying(text: &str, reply: Reply) -> Reply {
+    Reply { text: TextMark::of(text), short_text: Some(text.to_owned()), ..reply }
+}
+
+/// What the captured answers say.
+fn hello(reply: Reply) -> Reply {
+    saying("Hello from the mock model.", reply)
+}
+
+fn fingerprinted(reply: Reply) -> Reply {
+    Reply { system_fingerprint: Some("fp_mock".to_owned()), ..reply }
+}
+
+fn tiered(reply: Reply) -> Reply {
+    Reply { service_tier: Some("default".to_owned()), ..reply }
+}
+
+/// What the captured answers call: the weather of cities, by these ids.
+fn weather(calls: &[(&str, &str)], spaces: &str, reply: Reply) -> Reply {
+    let call = |(id, city): &(&str, &str)| ToolCall {
+        id: (!id.is_empty()).then(|| (*id).to_owned()),
+        name: "get_weather".to_owned(),
+        mark: TextMark::of(&format!("{{\"city\":\"{city}\"}}")),
+        arguments: Some(format!("{{\"city\":{spaces}\"{city}\"}}")),
+    };
+    Reply { tool_calls: calls.iter().map(call).collect(), ..reply }
+}
+
 fn tokens(input: u64, output: u64) -> Usage {
     Usage { input: Some(input), output: Some(output), ..Usage::default() }
 }
@@ -76,22 +104,31 @@ fn whole(content: bool, reply: Reply) -> Said {
 fn captured_streams_are_read_in_every_dialect() {
     let check = |dialect, content_type, body: &[u8], expected: Said| assert_eq!(read(dialect, 200, content_type, body), expected, "{dialect}");
     let text = include_bytes!("../../../tests/fixtures/openai-chat/text.sse");
-    check(Dialect::OpenaiChat, SSE, text, stream(8, reply("chatcmpl-mock00000001", "gpt-4o-mini", &["stop"], Usage::default())));
+    check(
+        Dialect::OpenaiChat,
+        SSE,
+        text,
+        stream(8, fingerprinted(hello(reply("chatcmpl-mock00000001", "gpt-4o-mini", &["stop"], Usage::default())))),
+    );
     let tools = include_bytes!("../../../tests/fixtures/openai-chat/tools.sse");
     let usage = Usage { cache_read: Some(0), reasoning: Some(0), ..tokens(30, 61) };
-    check(Dialect::OpenaiChat, SSE, tools, stream(10, reply("chatcmpl-mock00000001", "gpt-4o-mini", &["tool_calls"], usage)));
+    let calls = [("call_mock00000002", "Paris"), ("call_mock00000003", "Rome")];
+    let expected = weather(&calls, " ", reply("chatcmpl-mock00000001", "gpt-4o-mini", &["tool_calls"], usage));
+    check(Dialect::OpenaiChat, SSE, tools, stream(10, fingerprinted(expected)));
     let text = include_bytes!("../../../tests/fixtures/openai-responses/text.sse");
     let usage = Usage { cache_read: Some(0), cache_write: Some(0), reasoning: Some(0), ..tokens(1, 50) };
-    check(Dialect::OpenaiResponses, SSE, text, stream(13, reply("resp_mock00000006", "gpt-4o-mini", &["completed"], usage)));
+    check(Dialect::OpenaiResponses, SSE, text, stream(13, hello(reply("resp_mock00000006", "gpt-4o-mini", &["completed"], usage))));
     let usage = |output| Usage { cache_read: Some(0), cache_write: Some(0), ..tokens(9, output) };
     let tools = include_bytes!("../../../tests/fixtures/anthropic-messages/tools.sse");
-    check(Dialect::AnthropicMessages, SSE, tools, stream(14, reply("msg_mock00000001", "claude-sonnet-4-5", &["tool_use"], usage(50))));
+    let calls = [("toolu_mock00000002", "Paris"), ("toolu_mock00000003", "Rome")];
+    let expected = weather(&calls, " ", reply("msg_mock00000001", "claude-sonnet-4-5", &["tool_use"], usage(50)));
+    check(Dialect::AnthropicMessages, SSE, tools, stream(14, expected));
     let comments = include_bytes!("../../../tests/fixtures/anthropic-messages/comments.sse");
-    check(Dialect::AnthropicMessages, SSE, comments, stream(11, reply("msg_mock00000001", "claude-sonnet-4-5", &["end_turn"], usage(14))));
+    check(Dialect::AnthropicMessages, SSE, comments, stream(11, hello(reply("msg_mock00000001", "claude-sonnet-4-5", &["end_turn"], usage(14)))));
     let text = include_bytes!("../../../tests/fixtures/gemini/text.sse");
-    check(Dialect::Gemini, SSE, text, stream(5, reply("mockresp", "gemini-2.5-flash", &["STOP"], tokens(12, 7))));
+    check(Dialect::Gemini, SSE, text, stream(5, hello(reply("mockresp", "gemini-2.5-flash", &["STOP"], tokens(12, 7)))));
     let text = include_bytes!("../../../tests/fixtures/ollama/text.ndjson");
-    check(Dialect::Ollama, NDJSON, text, stream(6, reply("", "mock", &["stop"], tokens(22, 7))));
+    check(Dialect::Ollama, NDJSON, text, stream(6, hello(reply("", "mock", &["stop"], tokens(22, 7)))));
 }
 
 #[test]
@@ -99,20 +136,24 @@ fn captured_whole_answers_are_read_in_every_dialect() {
     let check = |dialect, body: &[u8], content, reply| assert_eq!(read(dialect, 200, JSON, body), whole(content, reply), "{dialect}");
     let body = include_bytes!("../../../tests/fixtures/openai-chat/whole.json");
     let usage = Usage { cache_read: Some(0), reasoning: Some(0), ..tokens(30, 7) };
-    check(Dialect::OpenaiChat, body, true, reply("chatcmpl-mock00000001", "gpt-4o-mini", &["stop"], usage));
+    check(Dialect::OpenaiChat, body, true, tiered(fingerprinted(hello(reply("chatcmpl-mock00000001", "gpt-4o-mini", &["stop"], usage)))));
     let body = include_bytes!("../../../tests/fixtures/openai-responses/whole.json");
     let usage = Usage { cache_read: Some(0), cache_write: Some(0), reasoning: Some(0), ..tokens(2, 42) };
-    check(Dialect::OpenaiResponses, body, true, reply("resp_mock00000001", "gpt-4o-mini", &["completed"], usage));
+    let expected = weather(&[("call_mock00000003", "Paris")], " ", reply("resp_mock00000001", "gpt-4o-mini", &["completed"], usage));
+    check(Dialect::OpenaiResponses, body, true, expected);
     let body = include_bytes!("../../../tests/fixtures/openai-embeddings/whole.json");
     let usage = Usage { input: Some(2), ..Usage::default() };
     check(Dialect::OpenaiEmbeddings, body, false, reply("", "text-embedding-3-small", &[], usage));
     let body = include_bytes!("../../../tests/fixtures/anthropic-messages/whole.json");
     let usage = Usage { cache_read: Some(0), cache_write: Some(0), ..tokens(9, 60) };
-    check(Dialect::AnthropicMessages, body, true, reply("msg_mock00000001", "claude-sonnet-4-5", &["tool_use"], usage));
+    let calls = [("toolu_mock00000002", "Paris"), ("toolu_mock00000003", "Rome")];
+    let expected = weather(&calls, "", reply("msg_mock00000001", "claude-sonnet-4-5", &["tool_use"], usage));
+    check(Dialect::AnthropicMessages, body, true, saying("Let me look.", expected));
     let body = include_bytes!("../../../tests/fixtures/gemini/whole.json");
-    check(Dialect::Gemini, body, true, reply("mockresp", "gemini-2.5-flash", &["STOP"], tokens(12, 34)));
+    let expected = weather(&[("", "Paris"), ("", "Rome")], "", reply("mockresp", "gemini-2.5-flash", &["STOP"], tokens(12, 34)));
+    check(Dialect::Gemini, body, true, expected);
     let body = include_bytes!("../../../tests/fixtures/ollama/whole.json");
-    check(Dialect::Ollama, body, true, reply("", "mock", &["stop"], tokens(22, 7)));
+    check(Dialect::Ollama, body, true, hello(reply("", "mock", &["stop"], tokens(22, 7))));
 }
 
 #[test]
@@ -217,8 +258,40 @@ fn of_counts_the_last_valid_one_wins() {
     let start = r#"{"type":"message_start","message":{"usage":{"input_tokens":3,"cache_read_input_tokens":10,"cache_creation_input_tokens":20,"output_tokens":1}}}"#;
     let delta = r#"{"type":"message_delta","delta":{},"usage":{"output_tokens":6,"input_tokens":null}}"#;
     check(Dialect::AnthropicMessages, &[start, delta], Usage { cache_read: Some(10), cache_write: Some(20), ..tokens(33, 6) });
+    let deepseek = chat(r#"{"prompt_tokens":9,"completion_tokens":1,"prompt_cache_hit_tokens":6,"prompt_cache_miss_tokens":3}"#);
+    check(Dialect::OpenaiChat, &[&deepseek], Usage { cache_read: Some(6), ..tokens(9, 1) });
+    let moonshot = r#"{"choices":[{"delta":{},"finish_reason":"stop","usage":{"prompt_tokens":9,"completion_tokens":1,"cached_tokens":6}}]}"#;
+    check(Dialect::OpenaiChat, &[moonshot], Usage { cache_read: Some(6), ..tokens(9, 1) });
+    let perplexity = chat(r#"{"prompt_tokens":9,"completion_tokens":5,"total_tokens":14,"citation_tokens":7,"reasoning_tokens":4}"#);
+    check(Dialect::OpenaiChat, &[&perplexity], Usage { reasoning: Some(4), ..tokens(9, 5) });
+    let completed = r#"{"type":"response.completed","response":{"usage":{"input_tokens":9,"input_tokens_details":{"cached_tokens":2},
+        "output_tokens":5,"output_tokens_details":{"reasoning_tokens":4},"total_tokens":14}}}"#;
+    check(Dialect::OpenaiResponses, &[&completed.replace('\n', "")], Usage { cache_read: Some(2), reasoning: Some(4), ..tokens(9, 5) });
+    let early = r#"{"usageMetadata":{"promptTokenCount":5,"thoughtsTokenCount":4}}"#;
+    let late = r#"{"usageMetadata":{"promptTokenCount":5,"candidatesTokenCount":3}}"#;
+    check(Dialect::Gemini, &[early, late], Usage { reasoning: Some(4), ..tokens(5, 7) });
     let gemini = r#"{"usageMetadata":{"promptTokenCount":5,"toolUsePromptTokenCount":2,"candidatesTokenCount":3,"thoughtsTokenCount":4,"cachedContentTokenCount":1}}"#;
     check(Dialect::Gemini, &[gemini], Usage { cache_read: Some(1), reasoning: Some(4), ..tokens(7, 7) });
+}
+
+#[test]
+fn tokens_that_are_only_counted_are_not_spent() {
+    let check = |dialect, body: &str, expected: Option<u64>| {
+        let said = read(dialect, 200, JSON, body.as_bytes());
+        assert_eq!((said.reply.counted, said.reply.usage), (expected, Usage::default()), "{dialect} {body}");
+    };
+    check(Dialect::AnthropicMessages, r#"{"input_tokens":2095}"#, Some(2095));
+    check(Dialect::Gemini, r#"{"totalTokens":31,"totalBillableCharacters":96}"#, Some(31));
+    check(Dialect::AnthropicMessages, r#"{"input_tokens":"many"}"#, None);
+    check(Dialect::OpenaiChat, r#"{"input_tokens":2095}"#, None);
+}
+
+#[test]
+fn what_served_an_answer_is_told_as_it_was_in_the_end() {
+    let created = r#"{"type":"response.created","response":{"id":"r","service_tier":"auto"}}"#;
+    let completed = r#"{"type":"response.completed","response":{"id":"r","service_tier":"flex"}}"#;
+    let body = format!("data: {created}\n\ndata: {completed}\n\n");
+    assert_eq!(read(Dialect::OpenaiResponses, 200, SSE, body.as_bytes()).reply.service_tier.as_deref(), Some("flex"));
 }
 
 #[test]
@@ -347,7 +420,7 @@ fn an_array_of_geminis_is_read_as_its_events_would_be() {
     let events = include_str!("../../../tests/fixtures/gemini/text.sse");
     let values: Vec<_> = events.split("\r\n\r\n").filter_map(|event| event.strip_prefix("data: ")).collect();
     let said = read(Dialect::Gemini, 200, JSON, format!("[{}]", values.join(",\r\n")).as_bytes());
-    assert_eq!(said, whole(true, reply("mockresp", "gemini-2.5-flash", &["STOP"], tokens(12, 7))));
+    assert_eq!(said, whole(true, hello(reply("mockresp", "gemini-2.5-flash", &["STOP"], tokens(12, 7)))));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod agent;
 mod binary;
 mod call;
+pub(crate) mod captures;
 mod metrics;
 mod model;
 mod peer;

@@ -3,7 +3,11 @@
 use super::*;
 
 fn call(dialect: Dialect, body: &str) -> Call {
-    Call::read(dialect, "/", body.as_bytes())
+    read(dialect, "/", body.as_bytes())
+}
+
+fn read(dialect: Dialect, path: &str, body: &[u8]) -> Call {
+    Request::read(dialect, path, body, None).call
 }
 
 fn check(dialect: Dialect, body: &str, expected: &Call) {
@@ -34,8 +38,8 @@ fn captured_requests_are_read_in_every_dialect() {
     let body = include_str!("../../../tests/fixtures/ollama/request.json");
     check(Dialect::Ollama, body, &counted("mock", 16 + 5 + 5 + 5, 4, Some(1)));
     let body = include_str!("../../../tests/fixtures/gemini/request.json");
-    let read = Call::read(Dialect::Gemini, "/v1/models/gemini-2.5-flash:generateContent", body.as_bytes());
-    assert_eq!(read, counted("gemini-2.5-flash", 5 + 5 + 4 + 5 + 173, 3, Some(1)));
+    let found = read(Dialect::Gemini, "/v1/models/gemini-2.5-flash:generateContent", body.as_bytes());
+    assert_eq!(found, counted("gemini-2.5-flash", 5 + 5 + 4 + 5 + 173, 3, Some(1)));
 }
 
 #[test]
@@ -48,7 +52,7 @@ fn settings_are_read_under_each_dialects_names() {
     let ollama = r#"{"model":"m","prompt":"hi","options":{"num_predict":9,"temperature":0.5,"top_p":1}}"#;
     check(Dialect::Ollama, ollama, &expected);
     let gemini = r#"{"contents":[{"parts":[{"text":"hi"}]}],"generationConfig":{"maxOutputTokens":9,"temperature":0.5,"topP":1}}"#;
-    assert_eq!(Call::read(Dialect::Gemini, "/v1beta/models/m:streamGenerateContent", gemini.as_bytes()), expected);
+    assert_eq!(read(Dialect::Gemini, "/v1beta/models/m:streamGenerateContent", gemini.as_bytes()), expected);
 }
 
 #[test]
@@ -96,14 +100,14 @@ fn what_is_odd_in_a_prompt_hides_nothing_else() {
     check(Dialect::OpenaiChat, &deep, &expected);
     let mut invalid = br#"{"model":"m","stream":true,"messages":[{"content":"a"#.to_vec();
     invalid.extend_from_slice(b"\xff\xfe\"}]}");
-    assert_eq!(Call::read(Dialect::OpenaiChat, "/", &invalid), Call { stream: true, ..counted("m", 3, 1, None) });
+    assert_eq!(read(Dialect::OpenaiChat, "/", &invalid), Call { stream: true, ..counted("m", 3, 1, None) });
 }
 
 #[test]
 fn what_is_no_request_gives_an_empty_call() {
     for body in ["", "null", "7", "[]", "{", r#"{"model":"m""#, r#"{"model":"m"} x"#, "model=m", "\u{1f600}"] {
         check(Dialect::OpenaiChat, body, &Call::default());
-        let gemini = Call::read(Dialect::Gemini, "/v1/models/m:streamGenerateContent", body.as_bytes());
+        let gemini = read(Dialect::Gemini, "/v1/models/m:streamGenerateContent", body.as_bytes());
         assert_eq!(gemini, Call { model: Some("m".to_owned()), stream: true, ..Call::default() });
     }
     let long = format!(r#"{{"model":"m","x":"{}"}}"#, "x".repeat(BODY_MAX));
@@ -121,7 +125,7 @@ fn tools_are_counted_one_by_one() {
 
 #[test]
 fn ollama_streams_unless_told_otherwise() {
-    let stream = |path: &str, body: &str| Call::read(Dialect::Ollama, path, body.as_bytes()).stream;
+    let stream = |path: &str, body: &str| read(Dialect::Ollama, path, body.as_bytes()).stream;
     assert!(stream("/api/chat", r#"{"model":"m"}"#));
     assert!(!stream("/api/chat", r#"{"model":"m","stream":false}"#));
     assert!(!stream("/api/embed", r#"{"model":"m","input":"x"}"#));
@@ -140,7 +144,7 @@ fn random_bytes_never_panic() {
         }
         let path = "/v1/models/\u{fe}:generateContent";
         for dialect in [Dialect::OpenaiChat, Dialect::OpenaiResponses, Dialect::AnthropicMessages, Dialect::Gemini, Dialect::Ollama] {
-            let call = Call::read(dialect, path, &body);
+            let call = read(dialect, path, &body);
             assert!(call.model.is_none_or(|model| model.len() <= 256));
         }
     }
