@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, ops::Range, sync::Arc, time::SystemTime};
 
+use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use tokio::time::Instant;
 
@@ -58,6 +59,7 @@ impl Memory {
             Received::Whole(..) => (&[], Some(Skipped::Encoding)),
             Received::Streamed(..) => (&[], (exchange.record().method == Method::POST).then_some(Skipped::Size)),
         };
+        let held = if let Received::Whole(body, _) = received && unread.is_none() { body.clone() } else { Bytes::new() };
         let now = Self::now();
         let mut known = self.agents.recall(dialect, body, now.instant);
         // A rule that asks for the system text wants the whole prompt.
@@ -67,6 +69,7 @@ impl Memory {
         }
         let request = Request::read(dialect, &target.path, body, known.resume());
         exchange.record().skipped = unread.or(request.skipped).map(Skipped::name);
+        exchange.capture(&held);
         let caller = if rules { named_by_rule(config, headers, target, &request) } else { (target.agent.clone(), target.agent_source) };
         self.place(exchange, (headers, target, dialect), (&request, body, &known), (caller, now));
         self.measure(exchange, &request.call);

@@ -77,6 +77,7 @@ pub(crate) fn record() -> Record {
         skipped: None,
         credentials_replaced: false,
         usage_asked: false,
+        contents: None,
     }
 }
 

@@ -70,7 +70,7 @@ telemetry:
   max_series: 700
   propagate: true
   attempt_spans: always
-  capture_content: false
+  capture_content: true
   semconv: "1.41"
   prices: {"gpt-4o*": {input: 2, output: 8.5}, tiny: {input: 0}}
 context: {windows: {"gpt-4o*": 1000, tiny: 8192}}
