@@ -3,7 +3,8 @@
 //! ```text
 //!                    ┌ metrics     a few atomics, here and now
 //! report(Record) ────┼ otlp        bounded queue ─ thread ─ spans ─ OTLP receiver
-//!                    └ logs        bounded queue ─ thread ─ lines ─ stderr
+//!                    ├ logs        bounded queue ─ thread ─ lines ─ stderr
+//!                    └ recent      a short lock: the last rows, and sums of agents and conversations
 //! ```
 
 use std::{
@@ -29,6 +30,7 @@ mod metrics;
 pub mod names;
 mod otlp;
 mod queue;
+pub mod recent;
 mod record;
 mod spans;
 mod trace;
@@ -41,6 +43,7 @@ use metrics::{Metrics, Probe, Trace};
 use names::{Outcome, Reason, Side};
 use otlp::Otlp;
 pub use otlp::StartError;
+use recent::Recent;
 pub use record::{Attempt, ConnectPhases, Phase, RateLimit, Record, RetryCause};
 pub use trace::{ExchangeId, TraceContext, baggage_agent, baggage_conversation};
 
@@ -60,6 +63,7 @@ struct Inner {
     otlp: Option<Otlp>,
     capture: Capture,
     propagate: bool,
+    recent: Recent,
     /// Exchanges by outcome, in the order of [`Outcome::index`].
     outcomes: [AtomicU64; Outcome::COUNT],
 }
@@ -81,7 +85,9 @@ impl Telemetry {
             metrics.probe(Probe::new(names::metrics::SPANS, MetricType::COUNTER, otlp.counts()));
             metrics.probe(Probe::new(names::metrics::SPAN_QUEUE, MetricType::GAUGE, move || vec![("", waiting())]));
         }
-        Ok(Self { inner: Arc::new(Inner { metrics, log, capture: Capture::new(config.capture_content && otlp.is_some()), otlp, propagate: config.propagate, outcomes: Default::default() }) })
+        let capture = Capture::new(config.capture_content && otlp.is_some());
+        let (propagate, recent, outcomes) = (config.propagate, Recent::default(), Default::default());
+        Ok(Self { inner: Arc::new(Inner { metrics, log, otlp, capture, propagate, recent, outcomes }) })
     }
 
     /// Keeps what an exchange asks for its span, where `telemetry.capture_content` says so and there is room.
@@ -105,10 +111,16 @@ impl Telemetry {
             let record = Arc::new(record);
             inner.metrics.record(&record, inner.propagate, inner.trace(&record, contents));
             inner.log.exchange(&record);
+            inner.recent.add(&record);
         }));
         if reported.is_err() {
             inner.metrics.panicked();
         }
+    }
+
+    /// What happened lately.
+    pub fn recent(&self) -> &Recent {
+        &self.inner.recent
     }
 
     /// Reports a tool's run whose result no request has brought: those of requests are told by their records.
