@@ -45,6 +45,9 @@ impl Memory {
         exchange.record().skipped = unread.or(request.skipped).map(Skipped::name);
         self.place(exchange, (headers, target, dialect), (&request, body, &known), now);
         self.measure(exchange, &request.call);
+        if let Some(tools) = request.prompt.as_ref().and_then(|prompt| prompt.tools) {
+            exchange.declare(tools);
+        }
         request.call
     }
 

@@ -4,6 +4,7 @@
 //!                    ┌ metrics     a few atomics, here and now
 //! report(Record) ────┼ otlp        bounded queue ─ thread ─ spans ─ OTLP receiver
 //!                    └ logs        bounded queue ─ thread ─ lines ─ stderr
+//! check(CalledTools) ─ schemas     bounded queue ─ thread ─ metrics
 //! ```
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use prometheus::proto::MetricType;
 use tracing::Subscriber;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -28,6 +30,7 @@ pub mod names;
 mod otlp;
 mod queue;
 mod record;
+mod schemas;
 mod spans;
 mod trace;
 
@@ -38,9 +41,11 @@ use names::{Outcome, Reason, Side};
 use otlp::Otlp;
 pub use otlp::StartError;
 pub use record::{Attempt, ConnectPhases, Phase, RateLimit, Record, RetryCause};
+pub use schemas::CalledTools;
+use schemas::{Schemas, TOOLS_MAX};
 pub use trace::{ExchangeId, TraceContext, baggage_agent, baggage_conversation, is_agent_name};
 
-use crate::{agent::ToolRun, config};
+use crate::{agent::ToolRun, config, wire::Tools};
 
 /// Where finished records go. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -50,7 +55,8 @@ pub struct Telemetry {
 
 #[derive(Debug)]
 struct Inner {
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
+    schemas: Schemas,
     log: Log,
     /// `None` where no receiver is configured.
     otlp: Option<Otlp>,
@@ -60,11 +66,11 @@ struct Inner {
 }
 
 impl Telemetry {
-    /// Starts what `config` asks for: metrics always, a thread that writes the log to `log_to` (stderr, as a rule), and one that exports spans where a
-    /// receiver is configured. The receiver need not be there yet.
+    /// Starts what `config` asks for: metrics always, a thread that writes the log to `log_to` (stderr, as a rule), one that checks calls of
+    /// tools, and one that exports spans where a receiver is configured. The receiver need not be there yet.
     pub fn start(config: &config::Telemetry, log_to: Box<dyn Write + Send>) -> Result<Self, StartError> {
         let log = Log::start(config.log_level, config.log_format, log_to)?;
-        let metrics = Metrics::new(config);
+        let metrics = Arc::new(Metrics::new(config));
         let otlp = match &config.otlp {
             Some(otlp) => Some(Otlp::start(config, otlp, log.clone(), metrics.panics())?),
             None => None,
@@ -76,7 +82,8 @@ impl Telemetry {
             metrics.probe(Probe::new(names::metrics::SPANS, MetricType::COUNTER, otlp.counts()));
             metrics.probe(Probe::new(names::metrics::SPAN_QUEUE, MetricType::GAUGE, move || vec![("", waiting())]));
         }
-        Ok(Self { inner: Arc::new(Inner { metrics, log, otlp, propagate: config.propagate, outcomes: Default::default() }) })
+        let schemas = Schemas::start(Arc::clone(&metrics))?;
+        Ok(Self { inner: Arc::new(Inner { metrics, schemas, log, otlp, propagate: config.propagate, outcomes: Default::default() }) })
     }
 
     /// Reports one finished exchange. To be called exactly once for each, however it ended; from a `Drop` too: it never waits and never panics.
@@ -106,9 +113,14 @@ impl Telemetry {
         }
     }
 
-    /// Counts a call of a tool whose arguments its declared schema refuses.
-    pub fn schema_mismatch(&self, agent: Option<&str>, tool: &str) {
-        self.inner.metrics.schema_mismatch(agent, tool);
+    /// The tools that a request declares, as far as they are kept for [`Telemetry::check`]. `None`: the list is too long.
+    pub fn keep_tools(tools: Tools<'_>) -> Option<Bytes> {
+        (tools.raw().len() <= TOOLS_MAX).then(|| Bytes::copy_from_slice(tools.raw()))
+    }
+
+    /// Has the arguments of these calls checked, off the hot path: those that do not fit the declared schema are counted.
+    pub fn check(&self, called: CalledTools) {
+        self.inner.schemas.check(called);
     }
 
     /// Exchanges reported so far that ended so.

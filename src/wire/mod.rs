@@ -89,6 +89,16 @@ pub struct Reply {
     pub counted: Option<u64>,
 }
 
+impl Reply {
+    /// Whether it ended because it had become too long: what it said last may be half of what it would have.
+    pub fn ran_out(&self) -> bool {
+        let is_limit = |reason: &String| {
+            matches!(reason.as_str(), "length" | "max_tokens" | "max_output_tokens" | "MAX_TOKENS" | "model_context_window_exceeded")
+        };
+        self.finish_reasons.iter().any(is_limit)
+    }
+}
+
 /// What an answer's first choice says, where it was asked for (see [`Reading::gather`]).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contents {
