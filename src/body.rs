@@ -131,6 +131,8 @@ pub fn is_reset(error: &hyper::Error) -> bool {
 pub enum Outgoing {
     /// Held whole (or empty); can be sent again.
     Whole(Bytes),
+    /// Held in pieces, to be sent one behind the other; can be sent again.
+    Pieces([Bytes; 3]),
     /// Passed on as it comes; can be sent once.
     Streamed(Upload),
 }
@@ -143,6 +145,10 @@ impl Body for Outgoing {
         match self.get_mut() {
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Pieces(pieces) => {
+                let next = pieces.iter_mut().find(|piece| !piece.is_empty()).map(std::mem::take);
+                Poll::Ready(next.map(|piece| Ok(Frame::data(piece))))
+            }
             Self::Streamed(upload) => upload.poll(cx),
         }
     }
@@ -150,6 +156,7 @@ impl Body for Outgoing {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
+            Self::Pieces(pieces) => pieces.iter().all(Bytes::is_empty),
             Self::Streamed(upload) => upload.prefix.is_empty() && upload.body.is_end_stream(),
         }
     }
@@ -157,6 +164,7 @@ impl Body for Outgoing {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
+            Self::Pieces(pieces) => SizeHint::with_exact(u64::try_from(pieces.iter().map(Bytes::len).sum::<usize>()).unwrap_or(u64::MAX)),
             Self::Streamed(upload) => {
                 let (mut hint, prefix) = (upload.body.size_hint(), u64::try_from(upload.prefix.len()).unwrap_or(u64::MAX));
                 if let Some(exact) = hint.exact() {

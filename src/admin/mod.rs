@@ -1,5 +1,7 @@
 //! The admin port: health, readiness and metrics. Answers `GET` and `HEAD` alone, and tells nothing to whom it does not know.
 
+mod metrics;
+
 use std::{fmt::Write as _, sync::Arc};
 
 use bytes::Bytes;
@@ -11,7 +13,7 @@ use crate::{
     config::Server,
     drain::{Drain, Stage},
     proxy::check_origin,
-    telemetry::{self, Telemetry},
+    telemetry::Telemetry,
 };
 
 /// The endpoints, and what each is for.
@@ -50,7 +52,7 @@ impl Admin {
             "/healthz" => text(StatusCode::OK, "alive\n"),
             "/readyz" => self.ready(),
             _ => match self.admit(request) {
-                Ok(()) => self.show(path),
+                Ok(()) => self.show(path, request.headers()),
                 Err(refused) => *refused,
             },
         }
@@ -75,14 +77,10 @@ impl Admin {
         }
     }
 
-    fn show(&self, path: &str) -> Response<Full<Bytes>> {
+    fn show(&self, path: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
         match path {
             "/" => text(StatusCode::OK, &self.index()),
-            "/metrics" => {
-                let mut response = text(StatusCode::OK, &self.telemetry.render());
-                response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(telemetry::CONTENT_TYPE));
-                response
-            }
+            "/metrics" => metrics::page(&self.telemetry, headers),
             _ => text(StatusCode::NOT_FOUND, &self.index()),
         }
     }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{AttemptSpans, ByModel, Carry, Config, Context, LogFormat, LogLevel, Policy, Retries, Server, Telemetry, Timeouts, Upstream};
+use super::{AgentRules, AttemptSpans, ByModel, Carry, Config, Context, LogFormat, LogLevel, Policy, Retries, Server, Telemetry, Timeouts, Upstream};
 
 /// `telemetry.otlp.timeout`, as OpenTelemetry's specification has it.
 pub(super) const OTLP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -19,6 +19,7 @@ impl Default for Config {
             upstreams: Upstream::built_in().map(|upstream| (upstream.name.to_string(), Arc::new(upstream))).collect(),
             only_upstream: None,
             routes: Vec::new(),
+            agents: AgentRules::default(),
             policy: Arc::new(Policy::default()),
             context: Context::default(),
             telemetry: Telemetry::default(),
@@ -45,7 +46,7 @@ impl Default for Server {
 
 impl Default for Carry {
     fn default() -> Self {
-        Self { hold_head: true, error_events: true, via: true, should_retry: true, exchange_headers: true }
+        Self { include_usage: true, hold_head: true, error_events: true, via: true, should_retry: true, exchange_headers: true }
     }
 }
 

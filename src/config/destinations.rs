@@ -48,6 +48,13 @@ impl Config {
         self.routes.iter().find(|route| route.matches(path, agent, model))
     }
 
+    /// The policies of such a request (see [`Config::route`]): the config's own, the route's on top of them, the agent's on top of both.
+    pub fn policy(&self, path: &str, agent: Option<&str>, model: Option<&str>) -> &Arc<Policy> {
+        let route = self.routes.iter().position(|route| route.matches(path, agent, model));
+        let without = || route.and_then(|route| self.routes.get(route)).map_or(&self.policy, |route| &route.policy);
+        self.agents.policy(agent, route).map_or_else(without, |(_, policy)| policy)
+    }
+
     /// Whether a route depends on the model, so that the body has to be read before its destination is known.
     pub fn needs_model_for_routes(&self) -> bool {
         self.routes.iter().any(|route| route.model.is_some())

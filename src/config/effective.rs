@@ -4,7 +4,7 @@
 use std::{fmt, io};
 
 use super::{
-    ByModel, Carry, Context, Hop, Http2, Otlp, Policy, Prices, Retries, Route, Server, Telemetry, Timeouts, Upstream,
+    ByModel, Carry, Context, Hop, Http2, Otlp, Policy, Prices, Retries, Route, Server, Telemetry, Timeouts, Upstream, When,
     destinations::{DIALECTS, HTTP2},
     errors::Origin,
     load::Loaded,
@@ -31,11 +31,12 @@ pub struct Selection {
 impl Loaded {
     /// Prints everything that holds; with a selection, the policies that hold for it and the route they come from.
     pub fn print(&self, out: &mut impl io::Write, selection: &Selection) -> io::Result<()> {
-        let mut page = Page { loaded: self, route: None, lines: Vec::new() };
+        let mut page = Page { loaded: self, owners: Vec::new(), only_own: false, lines: Vec::new() };
         page.server(&self.config.server);
         page.upstreams();
         if selection.is_empty() {
             page.routes();
+            page.agents();
             page.policy(0, &self.config.policy);
         } else {
             page.selected(selection);
@@ -55,8 +56,10 @@ impl Selection {
 /// Lines, each with what stands behind it as a comment.
 struct Page<'a> {
     loaded: &'a Loaded,
-    /// The route whose policies are shown.
-    route: Option<usize>,
+    /// Whose policies are shown: `agents[1]`, `routes[0]`; the strongest first.
+    owners: Vec<String>,
+    /// Whether only what they set themselves is shown: an agent's policies stand on top of each route's, so what is not its own is not there.
+    only_own: bool,
     lines: Vec<(String, String)>,
 }
 
@@ -71,15 +74,24 @@ impl Page<'_> {
 
     /// `key: value  # origin`; `path` is the key path, whose last part is the key.
     fn value(&mut self, depth: usize, path: &str, value: impl fmt::Display) {
+        if self.only_own && self.owners.iter().all(|owner| self.loaded.origins.is_default(&format!("{owner}.{path}"))) {
+            return;
+        }
         let key = path.rsplit('.').next().unwrap_or(path);
         let line = format!("{:1$}{key}: {value}", "", depth * 2);
         self.lines.push((line, self.origin(path).to_string()));
     }
 
-    /// Of the route's own value, if it has one.
+    /// Of the agent's or the route's own value, if they have one.
     fn origin(&self, path: &str) -> &Origin {
-        let own = self.route.map(|i| self.loaded.origins.of(&format!("routes[{i}].{path}")));
-        own.filter(|origin| **origin != Origin::Default).unwrap_or_else(|| self.loaded.origins.of(path))
+        let mut own = self.owners.iter().map(|owner| self.loaded.origins.of(&format!("{owner}.{path}")));
+        own.find(|origin| **origin != Origin::Default).unwrap_or_else(|| self.loaded.origins.of(path))
+    }
+
+    fn policy_of(&mut self, depth: usize, owners: Vec<String>, policy: &Policy) {
+        self.owners = owners;
+        self.policy(depth, policy);
+        self.owners.clear();
     }
 
     fn write(&self, out: &mut impl io::Write) -> io::Result<()> {
@@ -175,10 +187,64 @@ impl Page<'_> {
                 self.value(2, &format!("routes[{i}].upstream"), quoted(&upstream.name));
             }
             if *route.policy != *loaded.config.policy {
-                self.route = Some(i);
-                self.policy(2, &route.policy);
-                self.route = None;
+                self.policy_of(2, vec![format!("routes[{i}]")], &route.policy);
             }
+        }
+    }
+
+    fn agents(&mut self) {
+        let loaded = self.loaded;
+        let agents = &loaded.config.agents;
+        if agents.rules().is_empty() {
+            self.value(0, "agents", "[]");
+            return;
+        }
+        self.heading(0, "agents:");
+        for (i, rule) in agents.rules().iter().enumerate() {
+            let entry = format!("agents[{i}]");
+            self.lines.push(("  -".to_owned(), loaded.origins.of(&entry).to_string()));
+            self.value(2, &format!("{entry}.name"), quoted(&rule.name));
+            if let Some(when) = &rule.when {
+                self.when(&format!("{entry}.when"), when);
+            }
+            if let Some((_, policy)) = agents.policy(Some(&rule.name), None).filter(|(owner, _)| *owner == i) {
+                self.only_own = true;
+                let from = self.lines.len();
+                self.policy_of(2, vec![entry], policy);
+                self.only_own = false;
+                self.drop_empty_headings(from);
+            }
+        }
+    }
+
+    /// Headings with nothing below them, from there on.
+    fn drop_empty_headings(&mut self, from: usize) {
+        let depth = |line: &str| line.len() - line.trim_start().len();
+        let mut kept: Vec<(String, String)> = Vec::new();
+        for (line, comment) in self.lines.drain(from..).rev() {
+            if !comment.is_empty() || kept.last().is_some_and(|(below, _)| depth(below) > depth(&line)) {
+                kept.push((line, comment));
+            }
+        }
+        self.lines.extend(kept.into_iter().rev());
+    }
+
+    fn when(&mut self, path: &str, when: &When) {
+        self.heading(2, "when:");
+        if !when.headers.is_empty() {
+            self.heading(3, "header:");
+        }
+        for (name, pattern) in &when.headers {
+            let origin = self.origin(&format!("{path}.header.{name}")).to_string();
+            self.lines.push((format!("        {}: {}", quoted(name.as_str()), quoted(pattern)), origin));
+        }
+        for (key, pattern) in [("path", &when.path), ("system", &when.system)] {
+            if let Some(pattern) = pattern {
+                self.value(3, &format!("{path}.{key}"), quoted(pattern));
+            }
+        }
+        if let Some(hash) = &when.api_key {
+            self.value(3, &format!("{path}.api_key_sha256"), format_args!("\"{hash}\""));
         }
     }
 
@@ -191,18 +257,25 @@ impl Page<'_> {
             .collect();
         let path = path.as_deref().unwrap_or_default();
         let matches = |(_, route): &(usize, &Route)| route.matches(path, agent.as_deref(), model.as_deref());
-        let Some((i, route)) = config.routes.iter().enumerate().find(matches) else {
-            self.comment(0, format_args!("{}: no route matches", given.join(", ")));
-            return self.policy(0, &config.policy);
-        };
-        let origin = self.loaded.origins.of(&format!("routes[{i}]"));
-        self.comment(0, format_args!("{}: routes[{i}] ({origin}) matches", given.join(", ")));
-        if let Some(upstream) = &route.upstream {
-            self.comment(0, format_args!("it goes to {} ({})", upstream.name, upstream.url()));
+        let route = config.routes.iter().enumerate().find(matches);
+        let mut owners = Vec::new();
+        match route {
+            None => self.comment(0, format_args!("{}: no route matches", given.join(", "))),
+            Some((i, route)) => {
+                let owner = format!("routes[{i}]");
+                self.comment(0, format_args!("{}: {owner} ({}) matches", given.join(", "), self.loaded.origins.of(&owner)));
+                if let Some(upstream) = &route.upstream {
+                    self.comment(0, format_args!("it goes to {} ({})", upstream.name, upstream.url()));
+                }
+                owners.push(owner);
+            }
         }
-        self.route = Some(i);
-        self.policy(0, &route.policy);
-        self.route = None;
+        if let Some((i, _)) = config.agents.policy(agent.as_deref(), None) {
+            let owner = format!("agents[{i}]");
+            self.comment(0, format_args!("{owner} ({}) has policies of its own for this agent", self.loaded.origins.of(&owner)));
+            owners.insert(0, owner);
+        }
+        self.policy_of(0, owners, config.policy(path, agent.as_deref(), model.as_deref()));
     }
 
     fn policy(&mut self, depth: usize, policy: &Policy) {
@@ -213,6 +286,7 @@ impl Page<'_> {
 
     fn carry(&mut self, depth: usize, carry: &Carry) {
         self.heading(depth, "carry:");
+        self.value(depth + 1, "carry.include_usage", carry.include_usage);
         self.value(depth + 1, "carry.hold_head", carry.hold_head);
         self.value(depth + 1, "carry.error_events", carry.error_events);
         self.value(depth + 1, "carry.via", carry.via);

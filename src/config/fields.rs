@@ -115,6 +115,16 @@ impl<'r, 'a> Fields<'r, 'a> {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
+    /// Its own key path.
+    pub(super) fn path(&self) -> String {
+        self.path.clone()
+    }
+
+    /// Whether nothing is left in it.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Takes a key's value out, if it is there.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Node> {
         self.known.push(key);

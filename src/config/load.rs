@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Config, Policy, Upstream, destinations,
+    Config, Policy, Upstream, agents, destinations,
     environment::{self, Environment, put},
     errors::{Errors, Origin, Origins, Problem},
     fields::{Fields, Reading},
@@ -102,10 +102,10 @@ fn config(reading: &mut Reading<'_>, root: Node, flags: &Flags, base: &Path) -> 
     let context = fields.section_or_none("context", models::context);
     fields.later("limits", &[]);
     fields.later("loops", &[]);
-    fields.later("agents", &[]);
+    let agents = agents::agents(&mut fields, &routes, &policy);
     fields.finish();
     let upstreams: Option<BTreeMap<_, _>> = upstreams.into_iter().map(|(name, upstream)| Some((name, upstream?))).collect();
-    Some(Config { server, upstreams: upstreams?, only_upstream: only_upstream.flatten().map(Arc::new), routes, policy, context, telemetry })
+    Some(Config { server, upstreams: upstreams?, only_upstream: only_upstream.flatten().map(Arc::new), routes, agents, policy, context, telemetry })
 }
 
 fn only_upstream(reading: &mut Reading<'_>, url: &str) -> Option<Upstream> {

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
+mod agents;
 mod defaults;
 mod destinations;
 mod effective;
@@ -23,6 +24,7 @@ mod units;
 mod upstreams;
 mod values;
 
+pub use agents::{AgentRule, AgentRules, Asking, KeyHash, When, is_agent_name};
 pub use effective::Selection;
 pub use environment::Environment;
 pub use errors::{Errors, Origin, Origins};
@@ -45,6 +47,8 @@ pub struct Config {
     pub only_upstream: Option<Arc<Upstream>>,
     /// Routes of the file, in order; the first that matches wins.
     pub routes: Vec<Route>,
+    /// Rules that name agents, and agents with policies of their own.
+    pub agents: AgentRules,
     /// The exceptions to transparency that are switched on, and the policies where no route says otherwise.
     pub policy: Arc<Policy>,
     /// What is known of models' windows.
@@ -162,8 +166,10 @@ pub struct Route {
 
 /// `carry`: the exceptions to transparency, each of which can be turned off.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "five independent switches of the config")]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of the config")]
 pub struct Carry {
+    /// Ask for the token counts of streams on the agent's behalf, and take them out of the reply again. Default true.
+    pub include_usage: bool,
     /// Hold a stream's head until its first content. Default true.
     pub hold_head: bool,
     /// End a broken stream with an error event. Default true.

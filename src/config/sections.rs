@@ -45,12 +45,12 @@ pub(super) fn policy(fields: &mut Fields<'_, '_>, base: &Policy) -> Policy {
 }
 
 fn carry(mut fields: Fields<'_, '_>, mut carry: Carry) -> Carry {
+    fields.set("include_usage", &mut carry.include_usage, values::switch);
     fields.set("hold_head", &mut carry.hold_head, values::switch);
     fields.set("error_events", &mut carry.error_events, values::switch);
     fields.set("via", &mut carry.via, values::switch);
     fields.set("should_retry", &mut carry.should_retry, values::switch);
     fields.set("exchange_headers", &mut carry.exchange_headers, values::switch);
-    fields.later("include_usage", &["false"]);
     fields.finish();
     carry
 }

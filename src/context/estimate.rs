@@ -3,7 +3,7 @@
 //! What is estimated is the ratio of tokens to characters: what the text itself takes, plus a fixed part (roles, instructions of the provider) and a part
 //! for each tool declared, both of which weigh less the longer the prompt is. The three are followed by a Kalman filter, so that the first replies move
 //! them far and later ones little, and so that they drift with the traffic. A reply that is far off (an image, a document: tokens without characters)
-//! moves them only a little.
+//! moves them only a little; several in a row, all to one side, say that the traffic has changed, and the filter is as unsure as at first.
 
 use std::{
     collections::HashMap,
@@ -28,13 +28,21 @@ const FIXED: f64 = 0.08;
 /// A tool's declaration, in [`UNIT`]s: a name, a sentence and two described parameters.
 const TOOL: f64 = 0.6;
 /// How far off each may be at first (standard deviation): text of other languages, long instructions, tools of one line or of fifty.
-const UNSURE: [f64; 3] = [0.1, 0.5, 0.6];
+const UNSURE: [f64; 3] = [0.1, 0.5, 1.0];
 /// How far each may drift from one reply to the next (standard deviation).
 const DRIFT: [f64; 3] = [0.001, 0.01, 0.01];
 /// The ratio's scatter from prompt to prompt (standard deviation), at first; then as it is seen, but no less than a fifth of it.
 const SCATTER: f64 = 0.01;
 /// A reply further off than so many times the usual moves no more than one that is so far.
-const OUTLIER: f64 = 3.0;
+const OUTLIER: f64 = 4.0;
+/// The first replies of a model move it as far as they are off, but no further than this (tokens a character): no text is further from another.
+const FAR: f64 = 2.0;
+/// So many replies are the first.
+const FIRST: u8 = 3;
+/// So many of those in a row, all too high or all too low, are no outliers any more.
+const CHANGED: u8 = 3;
+/// The most that one reply adds to what is usual.
+const UNUSUAL: f64 = 0.1;
 /// Weight of each reply in what is usual.
 const USUAL: f64 = 0.1;
 
@@ -99,6 +107,12 @@ struct Learner {
     unsure: [[f64; 3]; 3],
     /// The usual distance of a reply's ratio from the estimated one.
     usual: f64,
+    /// Replies so far, up to [`FIRST`].
+    lessons: u8,
+    /// Outliers in a row, all to this side.
+    outliers: u8,
+    /// Whether those were too high.
+    high: bool,
     /// When it last learnt.
     last: u64,
 }
@@ -106,11 +120,7 @@ struct Learner {
 impl Learner {
     fn new(model: &str) -> Self {
         let ratio = if model.contains("claude") { RATIO_CLAUDE } else { RATIO };
-        let mut unsure = [[0.0; 3]; 3];
-        for (place, deviation) in UNSURE.into_iter().enumerate() {
-            unsure[place][place] = deviation * deviation;
-        }
-        Self { parts: [ratio, FIXED, TOOL], unsure, usual: SCATTER, last: 0 }
+        Self { parts: [ratio, FIXED, TOOL], unsure: unsure(), usual: SCATTER, lessons: 0, outliers: 0, high: false, last: 0 }
     }
 
     /// Tokens for each character of this prompt.
@@ -122,11 +132,20 @@ impl Learner {
     fn learn(&mut self, prompt: Prompt, tokens: u64) {
         let weights = weights(prompt);
         let off = super::number(tokens) / prompt.characters - dot(&self.parts, &weights);
-        let spread = self.unsure.map(|row| dot(&row, &weights));
-        let scatter = self.usual.max(SCATTER / 5.0);
-        let expected = dot(&spread, &weights) + scatter * scatter;
+        let (mut spread, mut expected) = self.expected(&weights);
         // As far as what is known allows, and no further: before much is known nothing is far.
-        let most = OUTLIER * expected.sqrt();
+        let mut most = if self.lessons < FIRST { FAR } else { OUTLIER * expected.sqrt() };
+        self.lessons = FIRST.min(self.lessons + 1);
+        self.outliers = match off.abs() > most {
+            true if self.high == (off > 0.0) => self.outliers + 1,
+            outlier => u8::from(outlier),
+        };
+        self.high = off > 0.0;
+        if self.outliers >= CHANGED {
+            (self.unsure, self.outliers) = (unsure(), 0);
+            (spread, expected) = self.expected(&weights);
+            most = OUTLIER * expected.sqrt();
+        }
         let off = off.clamp(-most, most);
         for (place, part) in self.parts.iter_mut().enumerate() {
             *part += spread[place] / expected * off;
@@ -137,8 +156,24 @@ impl Learner {
             }
             row[place] = (row[place] + DRIFT[place] * DRIFT[place]).min(UNSURE[place] * UNSURE[place]);
         }
-        self.usual += USUAL * (off.abs() - self.usual);
+        self.usual += USUAL * (off.abs().min(UNUSUAL) - self.usual);
     }
+
+    /// How what is unsure spreads over the parts of such a prompt, and the variance of its ratio.
+    fn expected(&self, weights: &[f64; 3]) -> ([f64; 3], f64) {
+        let spread = self.unsure.map(|row| dot(&row, weights));
+        let scatter = self.usual.max(SCATTER / 5.0);
+        (spread, dot(&spread, weights) + scatter * scatter)
+    }
+}
+
+/// The covariance before anything is known.
+fn unsure() -> [[f64; 3]; 3] {
+    let mut unsure = [[0.0; 3]; 3];
+    for (place, deviation) in UNSURE.into_iter().enumerate() {
+        unsure[place][place] = deviation * deviation;
+    }
+    unsure
 }
 
 /// How much each part weighs in the ratio of this prompt.

@@ -1,20 +1,33 @@
 //! Step 3: what is asked, who asks, and which conversation it belongs to. Read once, from the body as it is held; nothing of it is changed.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{borrow::Cow, ops::Range, sync::Arc, time::SystemTime};
 
 use http::{HeaderMap, Method, header};
 use tokio::time::Instant;
 
-use super::{exchange::Exchange, receive::Received, route::Target};
+use super::{
+    exchange::Exchange,
+    receive::Received,
+    route::{Target, by_rule},
+};
 use crate::{
-    agent::{Agents, Arrival, Known, Moment},
+    agent::{Agents, Arrival, Known, Moment, Source},
+    config::{Asking, Config},
     context::Models,
     telemetry,
-    wire::{Call, Dialect, Request, Skipped},
+    wire::{Call, Dialect, Message, Request, Role, Skipped},
 };
 
 /// Longest id of a conversation that is taken from a header, in bytes.
 const CONVERSATION_MAX: usize = 256;
+
+/// Of a system text, so much is looked at by the rules of the config, in bytes.
+const SYSTEM_MAX: usize = 8 << 10;
+/// So many system messages, and so many texts of each.
+const SYSTEM_TEXTS_MAX: usize = 8;
+
+/// An agent's name, and how it is known.
+type Caller = (Option<Arc<str>>, Source);
 
 /// What is remembered between exchanges.
 #[derive(Debug, Clone, Default)]
@@ -31,24 +44,36 @@ impl Memory {
         Moment { instant: Instant::now(), wall: SystemTime::now() }
     }
 
-    /// Reads the request, and writes down what it says and where it belongs.
-    pub(super) fn admit(&self, exchange: &mut Exchange, headers: &HeaderMap, target: &Target, received: &Received) -> Call {
-        let Some(dialect) = target.dialect else { return Call::default() };
+    /// Reads the request, and writes down what it says and where it belongs. Gives what it asks for, and where in its body the messages lie, if that is known.
+    pub(super) fn admit(
+        &self,
+        exchange: &mut Exchange,
+        (headers, config): (&HeaderMap, &Config),
+        target: &Target,
+        received: &Received,
+    ) -> (Call, Range<usize>) {
+        let Some(dialect) = target.dialect else { return Default::default() };
         let (body, unread): (&[u8], _) = match received {
             Received::Whole(body, _) if is_plain(headers) => (body, None),
             Received::Whole(..) => (&[], Some(Skipped::Encoding)),
             Received::Streamed(..) => (&[], (exchange.record().method == Method::POST).then_some(Skipped::Size)),
         };
         let now = Self::now();
-        let known = self.agents.recall(dialect, body, now.instant);
+        let mut known = self.agents.recall(dialect, body, now.instant);
+        // A rule that asks for the system text wants the whole prompt.
+        let rules = target.agent_source != Source::Explicit && config.agents.need_system();
+        if rules {
+            known.recalled = None;
+        }
         let request = Request::read(dialect, &target.path, body, known.resume());
         exchange.record().skipped = unread.or(request.skipped).map(Skipped::name);
-        self.place(exchange, (headers, target, dialect), (&request, body, &known), now);
+        let caller = if rules { named_by_rule(config, headers, target, &request) } else { (target.agent.clone(), target.agent_source) };
+        self.place(exchange, (headers, target, dialect), (&request, body, &known), (caller, now));
         self.measure(exchange, &request.call);
         if let Some(tools) = request.prompt.as_ref().and_then(|prompt| prompt.tools) {
             exchange.declare(tools);
         }
-        request.call
+        (request.call, request.prompt.map(|prompt| prompt.list).unwrap_or_default())
     }
 
     fn place(
@@ -56,13 +81,13 @@ impl Memory {
         exchange: &mut Exchange,
         (headers, target, dialect): (&HeaderMap, &Target, Dialect),
         (request, body, known): (&Request<'_>, &[u8], &Known),
-        now: Moment,
+        ((agent, source), now): (Caller, Moment),
     ) {
         let connection = exchange.peer().number();
         let record = exchange.record();
         let arrival = Arrival {
-            agent: target.agent.clone(),
-            source: target.agent_source,
+            agent,
+            source,
             conversation: conversation(headers),
             dialect,
             upstream: Arc::clone(&target.upstream.name),
@@ -90,6 +115,15 @@ impl Memory {
     fn measure(&self, exchange: &mut Exchange, call: &Call) {
         exchange.record().prompt_tokens = self.models.estimate(call).map(|estimate| estimate.tokens);
     }
+}
+
+/// The name that a rule of the config gives, now that the system texts are known.
+fn named_by_rule(config: &Config, headers: &HeaderMap, target: &Target, request: &Request<'_>) -> Caller {
+    let prompt = request.prompt.as_ref();
+    let messages = prompt.into_iter().flat_map(|prompt| prompt.system.iter().chain(&prompt.messages)).filter(|message| message.role == Role::System);
+    let text = |message: &Message<'_>| message.texts.iter().take(SYSTEM_TEXTS_MAX).map(|text| text.decoded(SYSTEM_MAX)).collect::<String>();
+    let system: Vec<Cow<'_, str>> = messages.take(SYSTEM_TEXTS_MAX).map(|message| Cow::Owned(text(message))).collect();
+    by_rule(config, &Asking { path: &target.path, query: target.query(), headers, system: &system })
 }
 
 /// The conversation's id by the agent's own word.

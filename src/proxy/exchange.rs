@@ -6,7 +6,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
 use http::request;
 use tokio::time::Instant;
 
@@ -15,7 +14,7 @@ use crate::{
     agent::{Ending, Place},
     drain::{Drain, Reached, Stage},
     telemetry::{
-        CalledTools, InFlight, Phase, Record, Telemetry, TraceContext,
+        CalledTools, InFlight, KeptTools, Phase, Record, Telemetry, TraceContext,
         names::{Clock, Outcome, Reason},
     },
     upstream::Destination,
@@ -36,7 +35,7 @@ pub struct Exchange {
     /// Under which it is remembered.
     place: Option<(Memory, Option<Place>)>,
     /// The tools that it declares, if it does, as far as they are kept: what its answer calls is held to them.
-    tools: Option<Option<Bytes>>,
+    tools: Option<KeptTools>,
     /// Time spent waiting for others so far.
     waited: Duration,
 }
@@ -99,7 +98,7 @@ impl Exchange {
 
     /// It declares these tools.
     pub fn declare(&mut self, tools: Tools<'_>) {
-        self.tools = Some(Telemetry::keep_tools(tools));
+        self.tools = Some(KeptTools::of(tools));
     }
 
     /// Waits for `other`; the time is not ours.
@@ -152,7 +151,7 @@ impl Exchange {
 }
 
 /// Calls of tools that are to be checked. An answer that is not whole has arguments that are not, either.
-fn called(tools: Option<Bytes>, record: &Record) -> Option<CalledTools> {
+fn called(tools: KeptTools, record: &Record) -> Option<CalledTools> {
     let reply = &record.reply;
     let is_whole = record.outcome == Outcome::Ok && !reply.ran_out();
     let calls = || reply.tool_calls.iter().map(|call| (call.name.clone(), call.arguments.clone())).collect();

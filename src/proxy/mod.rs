@@ -44,7 +44,7 @@ use crate::{
     drain::{self, Drain, Stage},
     telemetry::{Telemetry, names::Reason},
     upstream::{AgentLimit, Destination, Destinations, rate_limits},
-    wire::{Call, Dialect},
+    wire::{Call, Dialect, Splice},
 };
 
 /// What carries exchanges: everything they share.
@@ -107,18 +107,19 @@ impl Proxy {
         let agent = AgentLimit::of(&head.headers);
         note(exchange, &target, &head.headers, agent);
 
-        let policy = self.policy(&target, None);
+        let policy = Arc::clone(self.config.policy(&target.path, target.agent.as_deref(), None));
         let switch = Switch::asked(&mut head, &body);
         let limits = (&self.ledger, self.config.server.body_limit);
         let received = receive::receive(exchange, (&head, body), &target, &policy, limits).await?;
-        let call = self.memory.admit(exchange, &head.headers, &target, &received);
+        let (call, list) = self.memory.admit(exchange, (&head.headers, &self.config), &target, &received);
         let since = |agent: AgentLimit| if agent.per_read { Instant::now() } else { exchange.started() };
         let agent_clock = agent.map(|agent| (agent, since(agent)));
 
-        let (destination, policy) = self.settle(&target, &call)?;
+        let (destination, policy) = self.settle(&target, exchange.record().agent.as_deref(), &call)?;
         exchange.admit(destination);
         let version = head.version;
-        let template = self.rewrite(head, switch.as_ref(), (&target, destination, &policy));
+        let usage = rewrite::usage(&policy.carry, target.dialect, (&call, &list), &received);
+        let template = self.rewrite(head, (switch.as_ref(), usage), (&target, destination, &policy));
         let (dialect, stream) = (target.dialect, call.stream);
         exchange.record().call = call;
 
@@ -140,27 +141,29 @@ impl Proxy {
         Ok(())
     }
 
-    /// The policies of the first route that matches, else the config's own.
-    fn policy(&self, target: &Target, model: Option<&str>) -> Arc<Policy> {
-        let route = self.config.route(&target.path, target.agent.as_deref(), model);
-        Arc::clone(route.map_or(&self.config.policy, |route| &route.policy))
-    }
-
-    /// Where it goes in the end, and under which policies: now that the model is known.
-    fn settle(&self, target: &Target, call: &Call) -> Result<(&Arc<Destination>, Arc<Policy>), Refusal> {
-        let route = self.config.route(&target.path, target.agent.as_deref(), call.model.as_deref());
+    /// Where it goes in the end, and under which policies: now that the model is known, and who calls.
+    fn settle(&self, target: &Target, agent: Option<&str>, call: &Call) -> Result<(&Arc<Destination>, Arc<Policy>), Refusal> {
+        let (path, model) = (target.path.as_str(), call.model.as_deref());
+        let route = self.config.route(path, agent, model);
         let upstream = route.and_then(|route| route.upstream.as_ref()).unwrap_or(&target.upstream);
         let destination = self.destinations.find(upstream).ok_or_else(|| Refusal::new(Reason::NoRoute, "The upstream is not one of the config"))?;
-        Ok((destination, Arc::clone(route.map_or(&self.config.policy, |route| &route.policy))))
+        Ok((destination, Arc::clone(self.config.policy(path, agent, model))))
     }
 
     /// The head of every attempt.
-    fn rewrite<'a>(&'a self, head: request::Parts, switch: Option<&'a Switch>, to: (&Target, &'a Destination, &'a Policy)) -> Template<'a> {
+    fn rewrite<'a>(
+        &'a self,
+        head: request::Parts,
+        (switch, usage): (Option<&'a Switch>, Option<Splice>),
+        to: (&Target, &'a Destination, &'a Policy),
+    ) -> Template<'a> {
         let (target, destination, policy) = to;
         let upstream = &destination.upstream;
         let uri = destination.uri(target.forward(upstream));
         let switch = switch.map(|switch| &switch.protocol);
-        let upward = Upward { uri, host: destination.host(), upstream, dialect: target.dialect, carry: &policy.carry, mark: &self.mark, switch };
+        let usage = usage.filter(|_| target.dialect.is_some_and(|dialect| destination.usage.may_be(dialect, Instant::now())));
+        let upward =
+            Upward { uri, host: destination.host(), upstream, dialect: target.dialect, carry: &policy.carry, mark: &self.mark, switch, usage };
         Template::new(head, upward)
     }
 
@@ -170,7 +173,8 @@ impl Proxy {
         exchange.record().rate_limits = rate_limits(&sent.answer.head.headers, SystemTime::now());
         let name = exchange.record().trace.exchange_id();
         let attempts = exchange.record().attempts.len();
-        let downward = Downward { carry: &way.policy.carry, mark: &self.mark, exchange: name.to_header(), attempts, spent: sent.spent };
+        let shortened = sent.answer.strip.is_some();
+        let downward = Downward { carry: &way.policy.carry, mark: &self.mark, exchange: name.to_header(), attempts, spent: sent.spent, shortened };
         let mut head = rewrite::reply_head(&mut sent.answer.head, &downward);
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             switch(exchange, &mut head, sent, way);

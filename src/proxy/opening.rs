@@ -8,13 +8,14 @@ use http::{HeaderMap, Version, header, response};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use memchr::memmem;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
     body::UploadProgress,
     telemetry::names::{Clock, Reason},
     upstream::{Attempted, Deadlines, Use},
-    wire::{Dialect, Progress, Reading, ReplyError},
+    wire::{Dialect, Progress, Reading, ReplyError, Strip},
 };
 
 /// A stream is held for at most this many bytes.
@@ -37,7 +38,9 @@ pub struct Answer {
     pub ended: Option<End>,
     /// The observer, where the dialect is known.
     pub reading: Option<Reading>,
-    /// Whether its length was said.
+    /// What takes out again what was asked for on the agent's behalf, where something was.
+    pub strip: Option<Strip>,
+    /// Whether its length is said.
     pub stated_length: bool,
     /// The request's body, where it was passed on as it came: it may be on its way still.
     pub upload: Option<Arc<UploadProgress>>,
@@ -81,7 +84,36 @@ impl Answer {
         let text = |name| head.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
         let reading = dialect.map(|dialect| Reading::new(dialect, head.status.as_u16(), text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING)));
         let stated_length = head.headers.contains_key(header::CONTENT_LENGTH) && !head.headers.contains_key(header::TRANSFER_ENCODING);
-        Self { head, held: VecDeque::new(), trailers: None, body, ended: None, reading, stated_length, upload: None, line: attempted.line }
+        Self {
+            head,
+            held: VecDeque::new(),
+            trailers: None,
+            body,
+            ended: None,
+            reading,
+            strip: None,
+            stated_length,
+            upload: None,
+            line: attempted.line,
+        }
+    }
+
+    /// Takes out what a stream of events holds only because token counts were asked for on the agent's behalf. One that is compressed all the same
+    /// is left as it is.
+    pub fn strip_usage(&mut self) {
+        let header = |name| self.head.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+        let is_plain = header(header::CONTENT_ENCODING).is_none_or(|coding| coding.trim().eq_ignore_ascii_case("identity"));
+        let is_events = header(header::CONTENT_TYPE).is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream"));
+        if self.head.status.is_success() && is_plain && is_events {
+            self.strip = Some(Strip::default());
+            self.stated_length = false;
+        }
+    }
+
+    /// Whether a failed reply, as far as it was looked at, names what was asked for on the agent's behalf.
+    pub fn refuses_usage(&self) -> bool {
+        let names = |body: &[u8]| ["stream_options", "include_usage"].iter().any(|name| memmem::find(body, name.as_bytes()).is_some());
+        matches!(self.head.status.as_u16(), 400 | 422) && names(&self.held.iter().flatten().copied().collect::<Vec<u8>>())
     }
 
     /// Whether this is a stream that can be read, and so held.

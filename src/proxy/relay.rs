@@ -1,5 +1,5 @@
-//! Step 6: the reply's body on its way to the agent, frame by frame as it comes, observed but never changed. A body that breaks ends
-//! broken: by an error event where one can be put, and by an aborted connection always.
+//! Step 6: the reply's body on its way to the agent, frame by frame as it comes, observed but not changed: only what was asked for on the agent's behalf
+//! is taken out again. A body that breaks ends broken: by an error event where one can be put, and by an aborted connection always.
 
 use std::{
     pin::Pin,
@@ -22,7 +22,7 @@ use crate::{
     drain::Reached,
     telemetry::names::{Clock, Outcome, Reason},
     upstream::AgentLimit,
-    wire::{self, Dialect, ErrorShape, Progress, Reading},
+    wire::{self, Dialect, ErrorShape, Progress, Reading, Strip},
 };
 
 /// What an agent is given: an answer of our own, or a reply as it comes.
@@ -44,7 +44,7 @@ pub struct Broken(Reason);
 enum Stage {
     /// The reply flows.
     Flowing,
-    /// It broke; this event is still to be said.
+    /// It broke; this is still to be given: an event that says so, or what came of one.
     Telling(Bytes),
     /// It broke; what was said is being flushed before the connection is aborted.
     Flushing,
@@ -118,59 +118,94 @@ impl Relay {
     }
 
     fn poll_flowing(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        if let Some(data) = self.answer.held.pop_front() {
-            if self.answer.held.is_empty() && self.ends_early() {
+        loop {
+            if let Some(data) = self.answer.held.pop_front() {
+                if self.answer.held.is_empty() && self.ends_early() {
+                    return self.break_off(cx, Reason::StreamCut, None);
+                }
+                match self.give(data) {
+                    Some(frame) => return Poll::Ready(Some(Ok(frame))),
+                    None => continue,
+                }
+            }
+            if self.answer.trailers.is_some() || self.answer.ended == Some(End::Clean) {
+                return self.poll_end(cx);
+            }
+            if self.answer.ended == Some(End::Broken) {
                 return self.break_off(cx, Reason::StreamCut, None);
             }
-            self.count(&data);
-            return Poll::Ready(Some(Ok(Frame::data(data))));
-        }
-        if let Some(trailers) = self.answer.trailers.take() {
-            return self.pass_trailers(cx, &trailers);
-        }
-        match self.answer.ended {
-            Some(End::Clean) => return self.end(cx),
-            Some(End::Broken) => return self.break_off(cx, Reason::StreamCut, None),
-            None => {}
-        }
-        match Pin::new(&mut self.answer.body).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => self.pass(cx, frame),
-            Poll::Ready(Some(Err(_))) => self.break_off(cx, Reason::StreamCut, None),
-            Poll::Ready(None) if self.answer.is_cut_short() => self.break_off(cx, Reason::StreamCut, None),
-            Poll::Ready(None) => {
-                self.answer.ended = Some(End::Clean);
-                self.end(cx)
-            }
-            Poll::Pending => match self.silence.poll(cx) {
-                Poll::Ready(clock) => self.break_off(cx, Reason::of_clock(clock), Some(clock)),
-                Poll::Pending => {
-                    let Some(exchange) = &self.exchange else { return Poll::Pending };
-                    std::task::ready!(self.cutting.get_or_insert_with(|| exchange.cutting()).poll(cx));
-                    self.break_off(cx, Reason::Draining, None)
+            match Pin::new(&mut self.answer.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let Some(passed) = self.pass(cx, frame) {
+                        return passed;
+                    }
                 }
-            },
+                Poll::Ready(Some(Err(_))) => return self.break_off(cx, Reason::StreamCut, None),
+                Poll::Ready(None) if self.answer.is_cut_short() => return self.break_off(cx, Reason::StreamCut, None),
+                Poll::Ready(None) => self.answer.ended = Some(End::Clean),
+                Poll::Pending => return self.poll_silence(cx),
+            }
         }
     }
 
-    fn pass(&mut self, cx: &mut Context<'_>, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    /// Nothing can be read now: how long may that be so?
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match self.silence.poll(cx) {
+            Poll::Ready(clock) => self.break_off(cx, Reason::of_clock(clock), Some(clock)),
+            Poll::Pending => {
+                let Some(exchange) = &self.exchange else { return Poll::Pending };
+                std::task::ready!(self.cutting.get_or_insert_with(|| exchange.cutting()).poll(cx));
+                self.break_off(cx, Reason::Draining, None)
+            }
+        }
+    }
+
+    /// Nothing more is to be read: what is still held of a last event, the fields behind the body, the end.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let last = self.answer.strip.as_mut().map(Strip::end).unwrap_or_default();
+        if !last.is_empty() {
+            self.count(&last);
+            return Poll::Ready(Some(Ok(Frame::data(last))));
+        }
+        match self.answer.trailers.take() {
+            Some(trailers) => self.pass_trailers(cx, &trailers),
+            None => self.end(cx),
+        }
+    }
+
+    /// Takes a frame that came; `None` if nothing of it is to be given now.
+    fn pass(&mut self, cx: &mut Context<'_>, frame: Frame<Bytes>) -> Option<Poll<Option<Result<Frame<Bytes>, Broken>>>> {
         let now = Instant::now();
         let gap = self.silence.broken(now);
         if let Some(exchange) = &mut self.exchange {
             let record = exchange.record();
             record.longest_gap = record.longest_gap.max(gap);
         }
-        if let Some(data) = frame.data_ref() {
-            if let Some(progress) = self.answer.reading.as_mut().map(|reading| reading.feed(data)) {
-                self.note(progress, now);
+        match frame.into_data() {
+            Ok(data) => {
+                if let Some(progress) = self.answer.reading.as_mut().map(|reading| reading.feed(&data)) {
+                    self.note(progress, now);
+                }
+                if self.ends_early() {
+                    return Some(self.break_off(cx, Reason::StreamCut, None));
+                }
+                self.give(data).map(|frame| Poll::Ready(Some(Ok(frame))))
             }
-            if self.ends_early() {
-                return self.break_off(cx, Reason::StreamCut, None);
+            Err(frame) => {
+                self.answer.trailers = frame.into_trailers().ok().map(Box::new);
+                None
             }
-            self.count(data);
-        } else if let Some(trailers) = frame.trailers_ref() {
-            return self.pass_trailers(cx, trailers);
         }
-        Poll::Ready(Some(Ok(frame)))
+    }
+
+    /// What of these bytes is the agent's, if any is.
+    fn give(&mut self, data: Bytes) -> Option<Frame<Bytes>> {
+        let data = match &mut self.answer.strip {
+            Some(strip) => Some(strip.feed(&data)).filter(|data| !data.is_empty())?,
+            None => data,
+        };
+        self.count(&data);
+        Some(Frame::data(data))
     }
 
     /// The fields behind the body. They end it cleanly, so they are held to what its end is held to.
@@ -203,6 +238,11 @@ impl Relay {
         body.is_end_stream() || body.size_hint().exact() == Some(0)
     }
 
+    /// Whether nothing that was read waits to be given.
+    fn has_given_all(&self) -> bool {
+        self.answer.held.is_empty() && self.answer.strip.as_ref().is_none_or(Strip::is_empty)
+    }
+
     /// Whether the agent was told a length. An event of ours would be counted against it, and might make up for what is missing.
     fn has_stated_length(&self) -> bool {
         self.answer.stated_length
@@ -219,7 +259,15 @@ impl Relay {
 
     fn break_off(&mut self, cx: &mut Context<'_>, reason: Reason, clock: Option<Clock>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         self.broken = reason;
-        let event = self.event(reason);
+        // What is held of an event has no place for one of ours behind it.
+        let held = self.answer.strip.as_mut().map(Strip::broken).filter(|held| !held.is_empty());
+        let last = match held {
+            Some(held) => {
+                self.count(&held);
+                Some(held)
+            }
+            None => self.event(reason),
+        };
         if let Some(mut exchange) = self.exchange.take() {
             exchange.record().clock = clock;
             if self.close_delimited {
@@ -228,7 +276,7 @@ impl Relay {
             self.fill(&mut exchange);
             exchange.finish(Outcome::Cut, Some(reason));
         }
-        self.stage = event.map_or(Stage::Flushing, Stage::Telling);
+        self.stage = last.map_or(Stage::Flushing, Stage::Telling);
         self.poll_broken(cx)
     }
 
@@ -355,7 +403,7 @@ impl Body for Relay {
 
     fn is_end_stream(&self) -> bool {
         match self.stage {
-            Stage::Flowing => self.answer.held.is_empty() && self.answer.body.is_end_stream(),
+            Stage::Flowing => self.has_given_all() && self.answer.body.is_end_stream(),
             Stage::Over => true,
             _ => false,
         }
@@ -374,7 +422,7 @@ impl Drop for Relay {
         }
         // hyper asks for no more than the stated length.
         let ended = self.answer.ended == Some(End::Clean) || self.has_all();
-        let whole = self.answer.held.is_empty() && ended;
+        let whole = self.has_given_all() && ended;
         // A hang-up after the last event is no cancellation: SDKs close as soon as they have read it.
         let finished = self.answer.held.is_empty() && self.answer.reading.as_ref().is_some_and(|reading| reading.progress().finished);
         if whole {

@@ -1,15 +1,18 @@
-//! Step 4: the only place where a head changes. Everything else of a request and a reply goes on as it came: names in their spelling,
+//! Step 4: the only place where a request changes, and a reply's head. Everything else of them goes on as it came: names in their spelling,
 //! values and repeats in their order.
+
+use std::ops::Range;
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request, response};
 
+use super::receive::Received;
 use crate::{
     body::Outgoing,
     config::{Carry, Upstream},
-    wire::Dialect,
+    wire::{Call, Dialect, Splice},
 };
 
-/// A request's head as it goes up; the same for every attempt but for a `traceparent` of ours.
+/// A request as it goes up; the same for every attempt but for a `traceparent` of ours, and token counts that are not asked for any more.
 #[derive(Debug)]
 pub(super) struct Template<'a> {
     method: Method,
@@ -36,6 +39,19 @@ pub(super) struct Upward<'a> {
     pub mark: &'a str,
     /// The protocol that the connection shall switch to, if it may.
     pub switch: Option<&'a HeaderValue>,
+    /// Where the body asks for token counts on the agent's behalf, if it shall.
+    pub usage: Option<Splice>,
+}
+
+/// Where a request's body is to ask for token counts on the agent's behalf: a stream that OpenAI's dialects answer with none unless asked. `list` is where
+/// its messages lie, if that is known.
+pub(super) fn usage(carry: &Carry, dialect: Option<Dialect>, (call, list): (&Call, &Range<usize>), received: &Received) -> Option<Splice> {
+    match (dialect, received) {
+        (Some(dialect), Received::Whole(body, _)) if carry.include_usage && call.stream && call.include_usage != Some(true) => {
+            Splice::usage(dialect, body, list)
+        }
+        _ => None,
+    }
 }
 
 impl<'a> Template<'a> {
@@ -48,15 +64,37 @@ impl<'a> Template<'a> {
 
     /// One attempt's request.
     pub(super) fn request(&self, body: Outgoing) -> Request<Outgoing> {
+        let mut headers = request_headers(&self.headers, &self.upward);
+        let body = match (&self.upward.usage, body) {
+            (Some(splice), Outgoing::Whole(bytes)) => {
+                // What is to be taken out of the reply must be readable.
+                headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+                if headers.contains_key(header::CONTENT_LENGTH) {
+                    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(splice.length(bytes.len())));
+                }
+                Outgoing::Pieces([bytes.slice(..splice.at.start), splice.with.into(), bytes.slice(splice.at.end..)])
+            }
+            (_, body) => body,
+        };
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.upward.uri.clone();
-        *request.headers_mut() = request_headers(&self.headers, &self.upward);
+        *request.headers_mut() = headers;
         *request.extensions_mut() = self.extensions.clone();
         if let Some(traceparent) = &self.traceparent {
             request.headers_mut().insert("traceparent", traceparent.clone());
         }
         request
+    }
+
+    /// Whether token counts are asked for on the agent's behalf.
+    pub(super) fn asks_for_usage(&self) -> bool {
+        self.upward.usage.is_some()
+    }
+
+    /// Asks for them no more: the request is the agent's own again.
+    pub(super) fn stop_asking(&mut self) {
+        self.upward.usage = None;
     }
 
     /// Puts our own `traceparent` in place of the agent's.
@@ -140,6 +178,8 @@ pub(super) struct Downward<'a> {
     pub attempts: usize,
     /// Whether this is a failure after which the agent's SDK shall not try again.
     pub spent: bool,
+    /// Whether something is taken out of the body, so that its stated length is not its length.
+    pub shortened: bool,
 }
 
 /// A reply's head as it goes down.
@@ -156,9 +196,9 @@ pub(super) fn reply_head(head: &mut response::Parts, downward: &Downward<'_>) ->
 fn reply_headers(from: HeaderMap, protocol: Option<HeaderValue>, downward: &Downward<'_>) -> HeaderMap {
     let named = named_by_connection(&from);
     let spent = downward.spent && downward.carry.should_retry;
-    let framed_twice = from.contains_key(header::TRANSFER_ENCODING);
+    let unmeasured = downward.shortened || from.contains_key(header::TRANSFER_ENCODING);
     let goes_on =
-        |name: &HeaderName| is_carried(name, &named) && !(spent && name == "x-should-retry") && !(framed_twice && *name == header::CONTENT_LENGTH);
+        |name: &HeaderName| is_carried(name, &named) && !(spent && name == "x-should-retry") && !(unmeasured && *name == header::CONTENT_LENGTH);
     let mut to = if from.keys().all(goes_on) {
         from
     } else {

@@ -1,4 +1,4 @@
-//! Step 1: which upstream, which dialect, and who calls by its own word. The path chooses among what the config names; nothing else can.
+//! Step 1: which upstream, which dialect, and who calls by its own word or a rule of the config. The path chooses among what the config names; nothing else can.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -7,8 +7,8 @@ use percent_encoding::percent_decode_str;
 
 use super::refusal::Refusal;
 use crate::{
-    agent::Source,
-    config::{Config, Upstream},
+    agent::{Rule, Source},
+    config::{self, Asking, Config, Upstream},
     telemetry::{self, names::Reason},
     wire::Dialect,
 };
@@ -19,7 +19,7 @@ const TARGET_MAX: usize = 16 << 10;
 /// Where a request goes.
 #[derive(Debug)]
 pub(super) struct Target {
-    /// The calling agent, by its own word.
+    /// The calling agent, by its own word or a rule of the config.
     pub agent: Option<Arc<str>>,
     /// How that is known.
     pub agent_source: Source,
@@ -34,6 +34,11 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// The query.
+    pub(super) fn query(&self) -> Option<&str> {
+        self.below.query()
+    }
+
     /// What is asked of this upstream: its own path in front; a `/v1` at both ends is not doubled.
     pub(super) fn forward(&self, upstream: &Upstream) -> PathAndQuery {
         join(&upstream.path, &self.below)
@@ -50,9 +55,9 @@ pub(super) fn locate(config: &Config, head: &request::Parts) -> Result<Target, R
         ));
     }
     let (named, rest) = split_agent(target);
-    let (agent, agent_source) = identify(named.as_deref(), &head.headers);
-    let path_end = rest.find('?').unwrap_or(rest.len());
-    let (path, _) = rest.split_at(path_end);
+    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+    let asking = Asking { path, query, headers: &head.headers, system: &[] };
+    let (agent, agent_source) = identify(named.as_deref(), config, &asking);
     let (upstream, below) = match &config.only_upstream {
         Some(only) => (Arc::clone(only), rest),
         None => choose(config, path, rest, &head.headers).ok_or_else(|| no_route(path))?,
@@ -81,14 +86,19 @@ fn split_agent(target: &str) -> (Option<Cow<'_, str>>, &str) {
     (Some(percent_decode_str(name).decode_utf8_lossy()), if rest.is_empty() { "/" } else { rest })
 }
 
-/// The path beats the header beats the baggage. A name that is not valid is unknown.
-fn identify(named: Option<&str>, headers: &HeaderMap) -> (Option<Arc<str>>, Source) {
-    let header = || headers.get("x-pillion-agent").map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let own_word = named.map(Cow::Borrowed).or_else(header).map(Cow::into_owned).or_else(|| telemetry::baggage_agent(headers));
-    match own_word.filter(|name| telemetry::is_agent_name(name)) {
+/// The path beats the header beats the baggage beats the rules of the config. A name that is not valid is unknown.
+fn identify(named: Option<&str>, config: &Config, asking: &Asking<'_>) -> (Option<Arc<str>>, Source) {
+    let header = || asking.headers.get("x-pillion-agent").map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let own_word = named.map(Cow::Borrowed).or_else(header).map(Cow::into_owned).or_else(|| telemetry::baggage_agent(asking.headers));
+    match own_word.filter(|name| config::is_agent_name(name)) {
         Some(name) => (Some(Arc::from(name)), Source::Explicit),
-        None => (None, Source::Unknown),
+        None => by_rule(config, asking),
     }
+}
+
+/// The name that a rule of the config gives.
+pub(super) fn by_rule(config: &Config, asking: &Asking<'_>) -> (Option<Arc<str>>, Source) {
+    config.agents.name(asking).map_or((None, Source::Unknown), |name| (Some(Arc::clone(name)), Source::Inferred(Rule::Config)))
 }
 
 /// The upstream, and what of the target is left for it.

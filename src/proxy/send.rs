@@ -64,6 +64,8 @@ struct Repeat {
     reason: &'static str,
     wait: Duration,
     fresh: bool,
+    /// It costs nothing of what the config grants: neither one of the attempts nor of the budget.
+    free: bool,
 }
 
 /// How one attempt ended, where it is not simply passed on.
@@ -73,6 +75,8 @@ enum Setback {
     Failure(Failure),
     /// A reply that failed.
     Reply { answer: Box<Answer>, status: u16, error: Option<ReplyError>, event: bool },
+    /// A reply that refuses what was asked for on the agent's behalf.
+    Unasked(Box<Answer>),
 }
 
 /// Attempts until there is something for the agent.
@@ -82,21 +86,26 @@ pub(super) async fn send(exchange: &mut Exchange, mut sending: Sending<'_>, rece
     let replayable = received.is_replayable();
     let mut body = Some(received);
     let mut cause = None;
-    let (mut fresh, mut stale_spent) = (false, false);
+    let (mut fresh, mut stale_spent, mut unasked) = (false, false, false);
     loop {
         let (outgoing, upload) = next_body(&mut body);
         let mut deadlines = sending.deadlines(exchange, upload.is_none());
         let setback = match sending.attempt(exchange, (outgoing, upload), (fresh, cause.take()), &mut deadlines).await? {
-            Ok(sent) => return Ok(Sent { deadlines, ..sent }),
+            Ok(sent) => {
+                if unasked {
+                    sending.remember_refusal(&sent.answer);
+                }
+                return Ok(Sent { deadlines, ..sent });
+            }
             Err(setback) => setback,
         };
-        let made = exchange.record().attempts.len();
-        let repeat = if replayable && !sending.draining { sending.repeat(&setback, made, &mut stale_spent) } else { None };
+        let made = exchange.record().attempts.len() - usize::from(unasked);
+        let repeat = if replayable { sending.repeat(&setback, made, &mut stale_spent) } else { None };
         let now = Instant::now();
         deadlines.end_attempt();
         let repeat = repeat.filter(|repeat| deadlines.allows(now + repeat.wait));
         // A stale connection says nothing about the upstream's health: its one repetition is free.
-        let paid = repeat.as_ref().is_some_and(|repeat| repeat.fresh || sending.destination.budget.withdraw(retries, now));
+        let paid = repeat.as_ref().is_some_and(|repeat| repeat.fresh || repeat.free || sending.destination.budget.withdraw(retries, now));
         if repeat.is_some() && !paid {
             exchange.record().budget_exhausted = true;
         }
@@ -105,6 +114,10 @@ pub(super) async fn send(exchange: &mut Exchange, mut sending: Sending<'_>, rece
                 drop(setback);
                 exchange.wait(sleep(repeat.wait)).await;
                 fresh = repeat.fresh;
+                if repeat.free {
+                    unasked = true;
+                    sending.template.stop_asking();
+                }
                 cause = Some(RetryCause { reason: repeat.reason, wait: repeat.wait });
             }
             None => return sending.last(exchange, setback, replayable, deadlines),
@@ -149,6 +162,7 @@ impl Sending<'_> {
     ) -> Result<Result<Sent, Setback>, Refusal> {
         let nth = exchange.record().attempts.len();
         exchange.record().attempts.push(begun(cause));
+        exchange.record().usage_asked |= self.template.asks_for_usage();
         if let Some(trace) = self.propagate {
             self.template.set_traceparent(trace.child_traceparent(trace.attempt_span_id(nth)));
         }
@@ -183,9 +197,13 @@ impl Sending<'_> {
         deadlines.stop(Clock::FirstByte);
         note_head(exchange, &attempted);
         let mut answer = Answer { upload, ..Answer::new(attempted, self.dialect) };
+        let asked = self.template.asks_for_usage();
+        if asked {
+            answer.strip_usage();
+        }
         let status = answer.head.status.as_u16();
         let holds = self.policy.carry.hold_head && answer.is_readable_stream();
-        let opening = if asks_for_a_look(status, &answer.head.headers) {
+        let opening = if asks_for_a_look(status, &answer.head.headers) || asked && matches!(status, 400 | 422) {
             exchange.wait(answer.look_at_failure()).await
         } else if holds {
             exchange.wait(answer.hold(deadlines)).await
@@ -200,6 +218,9 @@ impl Sending<'_> {
             }
             Opening::Failed { status, error, event } => {
                 attempt.result = if event { AttemptResult::StreamError } else { AttemptResult::of_status(status) };
+                if asked && answer.refuses_usage() {
+                    return Err(Setback::Unasked(Box::new(answer)));
+                }
                 Err(Setback::Reply { answer: Box::new(answer), status, error, event })
             }
             Opening::Broken(reason) => {
@@ -224,32 +245,39 @@ impl Sending<'_> {
         }
     }
 
+    /// It has answered when it was not asked for token counts, and had refused to when it was.
+    fn remember_refusal(&self, answer: &Answer) {
+        if let Some(dialect) = self.dialect.filter(|_| answer.head.status.is_success()) {
+            self.destination.usage.refused(dialect, Instant::now());
+        }
+    }
+
     /// Whether a setback after `made` attempts is worth another, and when.
     fn repeat(&self, setback: &Setback, made: usize, stale_spent: &mut bool) -> Option<Repeat> {
         let retries = &self.policy.retries;
         let left = u32::try_from(made).is_ok_and(|made| made < retries.attempts);
         let backoff = Backoff::of(retries);
         let nth = u32::try_from(made.saturating_sub(1)).unwrap_or(u32::MAX);
+        let after = |reason: &'static str, wait: Duration| Some(Repeat { reason, wait, fresh: false, free: false });
         match setback {
+            // The agent has not asked for what was refused: it is not to learn of it.
+            Setback::Unasked(_) => Some(Repeat { reason: "include_usage", wait: Duration::ZERO, fresh: false, free: true }),
+            _ if self.draining => None,
             Setback::Failure(failure) => match (failure.again, failure.clock) {
                 (Again::Stale, _) if !*stale_spent && retries.attempts > 1 => {
                     *stale_spent = true;
-                    Some(Repeat { reason: "stale_connection", wait: Duration::ZERO, fresh: true })
+                    Some(Repeat { reason: "stale_connection", wait: Duration::ZERO, fresh: true, free: false })
                 }
-                (Again::Unsent, _) if left => Some(Repeat { reason: "connect", wait: backoff.shortened().wait(nth, fastrand::f64()), fresh: false }),
-                (Again::Unprocessed(reason), _) if left => {
-                    Some(Repeat { reason, wait: backoff.shortened().wait(nth, fastrand::f64()), fresh: false })
-                }
-                (Again::Unsafe, Some(_)) if left && retries.on_timeout => {
-                    Some(Repeat { reason: "timeout", wait: backoff.wait(nth, fastrand::f64()), fresh: false })
-                }
+                (Again::Unsent, _) if left => after("connect", backoff.shortened().wait(nth, fastrand::f64())),
+                (Again::Unprocessed(reason), _) if left => after(reason, backoff.shortened().wait(nth, fastrand::f64())),
+                (Again::Unsafe, Some(_)) if left && retries.on_timeout => after("timeout", backoff.wait(nth, fastrand::f64())),
                 _ => None,
             },
             Setback::Reply { answer, status, error, event } if left => {
                 let reason = if *event { "stream_error" } else { status_reason(*status) };
                 match advice(*status, &answer.head.headers, error.as_ref(), retries, SystemTime::now()) {
-                    Advice::Retry(Some(wait)) => Some(Repeat { reason, wait: Backoff::stated(wait, fastrand::f64()), fresh: false }),
-                    Advice::Retry(None) => Some(Repeat { reason, wait: backoff.wait(nth, fastrand::f64()), fresh: false }),
+                    Advice::Retry(Some(wait)) => after(reason, Backoff::stated(wait, fastrand::f64())),
+                    Advice::Retry(None) => after(reason, backoff.wait(nth, fastrand::f64())),
                     Advice::TooLong(_) | Advice::Final => None,
                 }
             }
@@ -260,6 +288,10 @@ impl Sending<'_> {
     /// No further attempt: a failed reply passes as it came, anything else is answered by us.
     fn last(&self, exchange: &mut Exchange, setback: Setback, replayable: bool, mut deadlines: Deadlines) -> Result<Sent, Refusal> {
         match setback {
+            Setback::Unasked(answer) => {
+                self.begin_to_flow(&mut deadlines);
+                Ok(Sent { answer: *answer, spent: false, deadlines })
+            }
             Setback::Reply { answer, status, event, .. } => {
                 let spent =
                     !event && replayable && self.policy.retries.attempts > 1 && (retryable_status(status) || says_retry(&answer.head.headers));

@@ -17,7 +17,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use prometheus::proto::MetricType;
 use tracing::Subscriber;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -35,17 +34,17 @@ mod spans;
 mod trace;
 
 use logs::{Log, LogLayer};
-pub use metrics::{CONTENT_TYPE, ConnectionGauge, InFlight};
-use metrics::{Metrics, Probe};
+pub use metrics::{ConnectionGauge, Exposition, InFlight};
+use metrics::{Metrics, Probe, Trace};
 use names::{Outcome, Reason, Side};
 use otlp::Otlp;
 pub use otlp::StartError;
 pub use record::{Attempt, ConnectPhases, Phase, RateLimit, Record, RetryCause};
-pub use schemas::CalledTools;
-use schemas::{Schemas, TOOLS_MAX};
-pub use trace::{ExchangeId, TraceContext, baggage_agent, baggage_conversation, is_agent_name};
+use schemas::Schemas;
+pub use schemas::{CalledTools, KeptTools};
+pub use trace::{ExchangeId, TraceContext, baggage_agent, baggage_conversation};
 
-use crate::{agent::ToolRun, config, wire::Tools};
+use crate::{agent::ToolRun, config};
 
 /// Where finished records go. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -92,11 +91,8 @@ impl Telemetry {
         let reported = catch_unwind(AssertUnwindSafe(|| {
             record.bound();
             inner.outcomes[record.outcome.index()].fetch_add(1, Ordering::Relaxed);
-            inner.metrics.record(&record, inner.propagate);
             let record = Arc::new(record);
-            if let Some(otlp) = &inner.otlp {
-                otlp.put(&record);
-            }
+            inner.metrics.record(&record, inner.propagate, inner.trace(&record));
             inner.log.exchange(&record);
         }));
         if reported.is_err() {
@@ -111,11 +107,6 @@ impl Telemetry {
         if let Some(otlp) = &self.inner.otlp {
             otlp.put_run(run);
         }
-    }
-
-    /// The tools that a request declares, as far as they are kept for [`Telemetry::check`]. `None`: the list is too long.
-    pub fn keep_tools(tools: Tools<'_>) -> Option<Bytes> {
-        (tools.raw().len() <= TOOLS_MAX).then(|| Bytes::copy_from_slice(tools.raw()))
     }
 
     /// Has the arguments of these calls checked, off the hot path: those that do not fit the declared schema are counted.
@@ -168,9 +159,9 @@ impl Telemetry {
         self.inner.metrics.probe(Probe::new(names::metrics::CONVERSATIONS_ACTIVE, MetricType::GAUGE, move || vec![("", conversations())]));
     }
 
-    /// All metrics in Prometheus' text format, of content type [`CONTENT_TYPE`].
-    pub fn render(&self) -> String {
-        self.inner.metrics.render()
+    /// All metrics.
+    pub fn render(&self, exposition: Exposition) -> String {
+        self.inner.metrics.render(exposition)
     }
 
     /// A `tracing` subscriber that puts the program's own events into the log, in its format and from its level on; those of other crates from warn on.
@@ -187,6 +178,18 @@ impl Telemetry {
             otlp.shutdown(deadline);
         }
         self.inner.log.shutdown(until.saturating_duration_since(tokio::time::Instant::now()).max(LOG_FLUSH_MIN));
+    }
+}
+
+impl Inner {
+    /// Gives the record's spans to the export, and says where the exchange can be looked up then. Without an export of our own that is the agent's
+    /// trace, if it is kept.
+    fn trace(&self, record: &Arc<Record>) -> Option<Trace> {
+        let span_id = match &self.otlp {
+            Some(otlp) => otlp.put(record).then_some(Some(record.trace.span_id))?,
+            None => (record.trace.parent_id.is_some() && record.trace.is_sampled()).then_some(None)?,
+        };
+        Some(Trace { trace_id: record.trace.trace_id, span_id, at: record.ended_at() })
     }
 }
 

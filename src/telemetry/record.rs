@@ -103,6 +103,8 @@ pub struct Record {
     pub skipped: Option<&'static str>,
     /// Whether the upstream's own credentials replaced the agent's.
     pub credentials_replaced: bool,
+    /// Whether token counts were asked for on the agent's behalf.
+    pub usage_asked: bool,
 }
 
 /// Longest text kept of what traffic says, in bytes. A record that waits in a queue is of bounded size.
@@ -332,6 +334,7 @@ impl Record {
             reply_bytes: 0,
             skipped: None,
             credentials_replaced: false,
+            usage_asked: false,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Telemetry,
+    Exposition, Telemetry,
     fixture::{attempt, otlp, record},
     names::{AttemptResult, Side},
     record::Record,
@@ -50,7 +50,7 @@ fn one_report_is_one_exchange_and_one_line() {
     telemetry.watch_held_bytes(|| 1 << 20);
     let _connection = telemetry.connection(Side::Downstream);
     drop(guard);
-    let text = telemetry.render();
+    let text = telemetry.render(Exposition::Text);
     telemetry.shutdown(Duration::from_secs(2));
     assert_eq!(page.text().lines().count(), 1);
     for line in [
@@ -85,7 +85,7 @@ fn an_exchange_without_end_or_beginning_is_reported_all_the_same() {
     telemetry.report(odd);
     telemetry.shutdown(Duration::from_secs(2));
     assert_eq!(page.text().lines().count(), 1);
-    assert!(telemetry.render().contains("pillion_panics_total 0\n"));
+    assert!(telemetry.render(Exposition::Text).contains("pillion_panics_total 0\n"));
 }
 
 /// The bound is a few times what was measured, so that a busy machine does not fail it; the best of many rounds is what counts.
@@ -113,4 +113,26 @@ fn cost(telemetry: &Telemetry) -> Duration {
     let took = started.elapsed() / 100;
     std::thread::sleep(Duration::from_millis(5));
     took
+}
+
+#[test]
+fn an_exemplar_leads_to_a_trace_that_is_kept() {
+    let page = |config: &config::Telemetry, record: Record| {
+        let telemetry = Telemetry::start(config, Box::new(io::sink())).unwrap();
+        telemetry.report(record);
+        telemetry.render(Exposition::OpenMetrics)
+    };
+    let exporting = config::Telemetry { otlp: Some(otlp("http://127.0.0.1:1/v1/traces".to_owned())), ..config::Telemetry::default() };
+    let sampled_out = config::Telemetry { sample: 0.0, ..exporting.clone() };
+    let of_agent = |flags| {
+        let mut record = record();
+        (record.trace.parent_id, record.trace.flags) = (Some(7), flags);
+        record
+    };
+    assert!(page(&exporting, record()).contains("trace_id=\"00000000000000000000000000000abc\",span_id=\"0000000000000def\""));
+    assert!(!page(&sampled_out, record()).contains("trace_id"));
+    let alone = config::Telemetry::default();
+    assert!(!page(&alone, record()).contains("trace_id"), "nobody keeps this trace");
+    assert!(page(&alone, of_agent(1)).contains("{trace_id=\"00000000000000000000000000000abc\"}"));
+    assert!(!page(&alone, of_agent(0)).contains("trace_id"));
 }

@@ -25,6 +25,7 @@ use super::{
     failure::{At, Failure, unconnected},
     http2::{AGE_MAX, IDLE_TIMEOUT, Place, Shared},
     line::{Line, Use},
+    usage::UsageAsked,
 };
 use crate::{
     body::Outgoing,
@@ -67,6 +68,8 @@ pub struct Destination {
     pub upstream: Arc<config::Upstream>,
     /// What retries may cost it.
     pub budget: Budget,
+    /// Whether it may be asked for token counts.
+    pub usage: UsageAsked,
     /// Its host and port, for the record.
     pub server: (Arc<str>, u16),
     host: HeaderValue,
@@ -125,6 +128,7 @@ impl Destination {
         };
         Self {
             budget: Budget::new(),
+            usage: UsageAsked::default(),
             server: (Arc::from(upstream.host.as_str()), upstream.port),
             host: HeaderValue::try_from(named).expect("a valid authority is a valid header value"),
             scheme,

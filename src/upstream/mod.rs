@@ -16,6 +16,7 @@ mod roots;
 mod socket;
 mod tls;
 mod tunnel;
+mod usage;
 
 pub use attempt::AttemptClocks;
 pub use budget::Budget;

@@ -27,7 +27,9 @@ mod responses;
 mod said;
 mod settings;
 mod skim;
+mod splice;
 mod sse;
+mod strip;
 mod text;
 mod tools;
 mod websocket;
@@ -39,6 +41,8 @@ pub use mark::{TextMark, hash};
 pub use message::{CalledTool, Data, Message, Role, Text, ToolResult, mark};
 pub use reading::{Progress, Reading, Skipped};
 pub use request::{Frame, Prompt, Request, Resume};
+pub use splice::Splice;
+pub use strip::Strip;
 pub use tools::{DeclaredTool, Tools};
 pub use websocket::{Frames, GOING_AWAY, GOING_AWAY_MASKED};
 

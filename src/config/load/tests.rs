@@ -107,7 +107,7 @@ fn every_key_reaches_its_place() {
         on_timeout: true,
     };
     assert_eq!(config.policy.retries, expected);
-    assert_eq!(config.policy.carry, Carry { hold_head: false, ..Carry::default() });
+    assert_eq!(config.policy.carry, Carry { hold_head: false, include_usage: false, ..Carry::default() });
     let server = config.server;
     assert_eq!((server.listen, server.admin), (SocketAddr::from(([127, 0, 0, 1], 5100)).into(), SocketAddr::from(([0, 0, 0, 0], 5101)).into()));
     assert!(server.admin_token.is_some_and(|token| token.matches("t0ken")));

@@ -34,7 +34,7 @@ fn error_after(lessons: usize, ratio: f64, tool: f64) -> f64 {
 
 #[test]
 fn after_twenty_replies_an_estimate_is_within_a_few_percent() {
-    for (ratio, tool) in [(0.22, 40.0), (0.25, 60.0), (0.31, 150.0), (0.6, 80.0), (1.1, 60.0)] {
+    for (ratio, tool) in [(0.22, 40.0), (0.25, 60.0), (0.31, 150.0), (0.6, 80.0), (1.1, 60.0), (0.25, 300.0)] {
         let error = error_after(20, ratio, tool);
         assert!(error < 0.03, "{ratio} {tool}: {error}");
     }
@@ -83,6 +83,11 @@ fn absurd_counts_do_not_break_it() {
             assert!(estimate >= 1, "{estimate}");
         }
     }
+    for (prompt, tokens) in traffic(0.25, 60.0, 8).take(60) {
+        learners.learn("m", prompt, tokens);
+    }
+    let estimate = learners.estimate("m", prompt(10_000.0, 0.0));
+    assert!((2300..2700).contains(&estimate), "{estimate}");
 }
 
 #[test]

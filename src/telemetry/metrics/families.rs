@@ -47,6 +47,8 @@ pub(super) struct Families {
     pub(super) first_chunk: Family<Histogram>,
     pub(super) per_chunk: Family<Histogram>,
     pub(super) token_usage: Family<Histogram>,
+    /// Every histogram once more: their exemplars are asked for apart.
+    pub(super) histograms: Vec<Family<Histogram>>,
 }
 
 impl Families {
@@ -54,7 +56,12 @@ impl Families {
     pub(super) fn new(registry: &Registry, series: &Arc<Series>) -> Self {
         let counter = |metric| family::<Counter>(registry, series, metric);
         let gauge = |metric| family::<Gauge>(registry, series, metric);
-        let histogram = |metric| family::<Histogram>(registry, series, metric);
+        let mut histograms = Vec::new();
+        let mut histogram = |metric| {
+            let family = family::<Histogram>(registry, series, metric);
+            histograms.push(family.clone());
+            family
+        };
         Self {
             exchanges: counter(metrics::EXCHANGES),
             in_flight: gauge(metrics::IN_FLIGHT),
@@ -89,6 +96,7 @@ impl Families {
             first_chunk: histogram(metrics::FIRST_CHUNK),
             per_chunk: histogram(metrics::PER_CHUNK),
             token_usage: histogram(metrics::TOKEN_USAGE),
+            histograms,
         }
     }
 }

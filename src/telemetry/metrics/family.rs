@@ -10,7 +10,8 @@ use prometheus::{
 use super::{
     bounds::{Fold, Series},
     exact::Exact,
-    values::Value,
+    exemplars::Exemplar,
+    values::{Histogram, Value},
 };
 use crate::telemetry::names::metrics::Metric;
 
@@ -54,6 +55,24 @@ impl<V: Value> Family<V> {
             series.overflowed();
         }
         child
+    }
+}
+
+impl Family<Histogram> {
+    /// The name.
+    pub(super) fn name(&self) -> &'static str {
+        self.inner.metric.name
+    }
+
+    /// The exemplars of each series that has any: the values of its labels, and for each bucket the latest.
+    pub(super) fn exemplars(&self) -> HashMap<Box<[Box<str>]>, Vec<Option<Exemplar>>> {
+        let mut all = HashMap::new();
+        self.inner.children.for_each(|values, child| {
+            if let Some(exemplars) = child.exemplars() {
+                all.insert(values.into(), exemplars);
+            }
+        });
+        all
     }
 }
 

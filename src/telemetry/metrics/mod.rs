@@ -9,16 +9,19 @@ use prometheus::{
 
 mod bounds;
 mod exact;
+mod exemplars;
 mod families;
 mod family;
 mod gauges;
 mod handles;
 mod observe;
+mod openmetrics;
 mod process;
 mod tools;
 mod values;
 
 use bounds::{Names, Series};
+pub(crate) use exemplars::Trace;
 use families::{Families, register};
 pub(crate) use gauges::Probe;
 pub use gauges::{ConnectionGauge, InFlight};
@@ -32,8 +35,24 @@ use super::{
 };
 use crate::{agent::ToolRun, config};
 
-/// `content-type` of the exposition.
-pub const CONTENT_TYPE: &str = TEXT_FORMAT;
+/// The forms in which metrics are exposed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exposition {
+    /// Prometheus' own text format.
+    Text,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
+impl Exposition {
+    /// Its `content-type`.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => TEXT_FORMAT,
+            Self::OpenMetrics => openmetrics::CONTENT_TYPE,
+        }
+    }
+}
 
 /// Models with a label of their own; upstreams, their providers and their hosts too, which come from the config.
 const NAMES_MAX: usize = 100;
@@ -80,9 +99,9 @@ impl Metrics {
         register(&self.registry, Box::new(probe));
     }
 
-    /// Adds one finished exchange. `traced` says that the `traceparent` sent upstream was ours.
-    pub(crate) fn record(&self, record: &Record, traced: bool) {
-        observe::observe(&self.families, &self.held.of(record), record, traced);
+    /// Adds one finished exchange. `traced` says that the `traceparent` sent upstream was ours; `trace` where the exchange can be looked up.
+    pub(crate) fn record(&self, record: &Record, traced: bool, trace: Option<Trace>) {
+        exemplars::of_trace(trace, || observe::observe(&self.families, &self.held.of(record), record, traced));
         tools::observe(&self.families, &self.held, record);
     }
 
@@ -125,10 +144,14 @@ impl Metrics {
         self.panics.inc();
     }
 
-    /// The exposition, in Prometheus' text format, sorted.
-    pub(crate) fn render(&self) -> String {
+    /// The exposition, sorted.
+    pub(crate) fn render(&self, exposition: Exposition) -> String {
+        let families = self.registry.gather();
+        if exposition == Exposition::OpenMetrics {
+            return openmetrics::page(&families, &self.families.histograms);
+        }
         let mut text = String::new();
-        for family in self.registry.gather() {
+        for family in families {
             render_family(family, &mut text);
         }
         text

@@ -25,6 +25,9 @@ pub(super) fn observe(families: &Families, handles: &Handles, record: &Record, t
     if record.credentials_replaced {
         families.modified.with(&["credentials"]).inc();
     }
+    if record.usage_asked {
+        families.modified.with(&["include_usage"]).inc();
+    }
     if traced && !record.attempts.is_empty() {
         families.modified.with(&["trace"]).inc();
     }

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::Metrics;
+use super::{Exposition, Metrics};
 use crate::{
     agent::{ToolError, ToolRun},
     config,
@@ -49,8 +49,8 @@ fn promtool(text: &str) {
 #[test]
 fn a_good_exchange_shows_in_every_metric_it_belongs_to() {
     let metrics = metrics();
-    metrics.record(&record(), false);
-    let text = metrics.render();
+    metrics.record(&record(), false, None);
+    let text = metrics.render(Exposition::Text);
     let gen_ai = "gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"openai\",gen_ai_request_model=\"gpt-4o\"";
     let agent = "gen_ai_agent_name=\"planner\",server_address=\"api.openai.com\",error_type=\"\"";
     let labels = "agent=\"planner\",upstream=\"openai\",model=\"gpt-4o\",dialect=\"openai-chat\",stream=\"true\",outcome=\"ok\"";
@@ -84,8 +84,8 @@ fn a_clock_is_counted_each_time_it_fires_and_its_answer_is_our_own() {
     for attempt in &mut timeout.attempts {
         (attempt.result, attempt.reason) = (AttemptResult::Timeout, Some(Reason::TimeoutConnect));
     }
-    metrics.record(&timeout, false);
-    let text = metrics.render();
+    metrics.record(&timeout, false, None);
+    let text = metrics.render(Exposition::Text);
     check(&text, "pillion_timeouts_total{agent=\"planner\",upstream=\"openai\",clock=\"connect\"}", 2.0);
     check(&text, "pillion_refusals_total{agent=\"planner\",reason=\"timeout_connect\"}", 1.0);
     assert!(text.contains("server_address=\"api.openai.com\",error_type=\"timeout_connect\",le=\"1.28\"} 1"), "{text}");
@@ -94,8 +94,8 @@ fn a_clock_is_counted_each_time_it_fires_and_its_answer_is_our_own() {
 #[test]
 fn a_hang_up_is_timed_by_where_it_happened() {
     let metrics = metrics();
-    metrics.record(&Record { outcome: Outcome::Cancelled, phase: Phase::Waiting, ..record() }, false);
-    let text = metrics.render();
+    metrics.record(&Record { outcome: Outcome::Cancelled, phase: Phase::Waiting, ..record() }, false, None);
+    let text = metrics.render(Exposition::Text);
     check(&text, "pillion_cancelled_after_seconds_sum{agent=\"planner\",upstream=\"openai\",phase=\"waiting\"}", 1.24);
     assert!(!text.contains("error_type=\"_OTHER\""), "a hang-up is no error");
 }
@@ -106,11 +106,11 @@ fn the_rarer_facts_have_their_counters() {
     let mut odd = record();
     (odd.budget_exhausted, odd.sdk_retry_count, odd.skipped, odd.credentials_replaced) = (true, Some(2), Some("encoding"), true);
     odd.reply.usage = crate::wire::Usage::default();
-    metrics.record(&odd, true);
+    metrics.record(&odd, true, None);
     metrics.refused(None, Reason::Framing);
     metrics.accept_error();
     metrics.panicked();
-    let text = metrics.render();
+    let text = metrics.render(Exposition::Text);
     check(&text, "pillion_retry_budget_exhausted_total{upstream=\"openai\"}", 1.0);
     check(&text, "pillion_sdk_retries_total{agent=\"planner\"}", 1.0);
     check(&text, "pillion_observation_skipped_total{reason=\"encoding\"}", 1.0);
@@ -171,8 +171,8 @@ fn an_uncounted_prompt_is_measured_by_its_estimate() {
 #[test]
 fn what_is_not_of_a_model_is_in_no_gen_ai_metric() {
     let metrics = metrics();
-    metrics.record(&Record { dialect: None, call: crate::wire::Call::default(), streamed: false, ..record() }, false);
-    let text = metrics.render();
+    metrics.record(&Record { dialect: None, call: crate::wire::Call::default(), streamed: false, ..record() }, false, None);
+    let text = metrics.render(Exposition::Text);
     assert!(!text.contains("gen_ai_client"), "{text}");
     let labels = "agent=\"planner\",upstream=\"openai\",model=\"unknown\",dialect=\"unknown\",stream=\"false\",outcome=\"ok\"";
     check(&text, &format!("pillion_exchanges_total{{{labels}}}"), 1.0);
@@ -185,12 +185,12 @@ fn gauges_return_to_zero() {
     let second = metrics.in_flight("openai");
     let mut connection = metrics.connection(Side::Downstream);
     connection.set(ConnectionState::Idle);
-    let text = metrics.render();
+    let text = metrics.render(Exposition::Text);
     check(&text, "pillion_exchanges_in_flight{upstream=\"openai\"}", 2.0);
     check(&text, "pillion_connections{side=\"downstream\",state=\"active\"}", 0.0);
     check(&text, "pillion_connections{side=\"downstream\",state=\"idle\"}", 1.0);
     drop((first, second, connection));
-    let text = metrics.render();
+    let text = metrics.render(Exposition::Text);
     check(&text, "pillion_exchanges_in_flight{upstream=\"openai\"}", 0.0);
     check(&text, "pillion_connections{side=\"downstream\",state=\"idle\"}", 0.0);
 }
@@ -201,9 +201,9 @@ fn agents_and_models_that_join_to_the_same_text_have_series_of_their_own() {
     for (agent, model) in [("ab", "c"), ("a", "bc")] {
         let mut each = record();
         (each.agent, each.call.model) = (Some(agent.into()), Some(model.to_owned()));
-        metrics.record(&each, false);
+        metrics.record(&each, false, None);
     }
-    let text = metrics.render();
+    let text = metrics.render(Exposition::Text);
     check(&text, "pillion_prompt_characters_count{agent=\"ab\",model=\"c\"}", 1.0);
     check(&text, "pillion_prompt_characters_count{agent=\"a\",model=\"bc\"}", 1.0);
 }
@@ -224,10 +224,10 @@ fn hostile_labels_stay_within_the_bounds() {
         hostile.upstream = Some(format!("upstream-{}", index % 13).into());
         hostile.outcome = outcomes[usize::try_from(index % 3).unwrap()];
         hostile.status = Some(u16::try_from(400 + index % 200).unwrap());
-        metrics.record(&hostile, false);
+        metrics.record(&hostile, false, None);
     }
     let started = Instant::now();
-    let text = metrics.render();
+    let text = metrics.render(Exposition::Text);
     let took = started.elapsed();
     let exchanges: f64 =
         text.lines().filter(|line| line.starts_with("pillion_exchanges_total")).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
@@ -245,18 +245,22 @@ fn hostile_labels_stay_within_the_bounds() {
 #[test]
 fn promtool_has_nothing_to_say() {
     let metrics = metrics();
-    metrics.record(&record(), true);
+    metrics.record(&record(), true, None);
     let mut odd = record();
     (odd.agent, odd.call.model) = (Some("a\"\\\n{}".into()), Some("m\u{2028}\r\u{1b}[1m".to_owned()));
     (odd.outcome, odd.budget_exhausted, odd.sdk_retry_count, odd.skipped) = (Outcome::Cancelled, true, Some(1), Some("parse"));
-    metrics.record(&odd, true);
+    metrics.record(&odd, true, None);
     odd.reply.usage = crate::wire::Usage::default();
     (odd.outcome, odd.credentials_replaced) = (Outcome::Ok, true);
-    metrics.record(&odd, true);
-    metrics.record(&Record { outcome: Outcome::Timeout, reason: Some(Reason::TimeoutTotal), clock: Reason::TimeoutTotal.clock(), ..record() }, true);
+    metrics.record(&odd, true, None);
+    metrics.record(
+        &Record { outcome: Outcome::Timeout, reason: Some(Reason::TimeoutTotal), clock: Reason::TimeoutTotal.clock(), ..record() },
+        true,
+        None,
+    );
     let _held = (metrics.in_flight("openai"), metrics.connection(Side::Upstream));
     metrics.refused(Some("planner"), Reason::Host);
-    let text = metrics.render();
+    let text = metrics.render(Exposition::Text);
     for name in ["pillion_timeouts_total", "pillion_usage_missing_total", "process_cpu_seconds_total", "pillion_build_info"] {
         assert!(text.contains(&format!("# HELP {name} ")), "{name}");
     }
@@ -273,12 +277,12 @@ fn records_of_many_threads_are_all_counted() {
                 for index in 0..500_u32 {
                     let mut each = record();
                     each.agent = Some(format!("agent-{}", (thread + index) % 5).into());
-                    metrics.record(&each, false);
+                    metrics.record(&each, false, None);
                 }
             });
         }
     });
-    let text = metrics.render();
+    let text = metrics.render(Exposition::Text);
     let counted: f64 =
         text.lines().filter(|line| line.starts_with("pillion_exchanges_total")).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
     assert!((counted - 4000.0).abs() < 1e-9, "{counted}");

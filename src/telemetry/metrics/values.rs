@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use prometheus::proto;
 
+use super::exemplars::{Exemplar, Exemplars};
+
 /// A number that can be scraped.
 pub(super) trait Value: Send + Sync + 'static {
     /// Its type in the exposition.
@@ -158,6 +160,7 @@ pub(crate) struct Histogram {
     counts: Box<[AtomicU64]>,
     /// The bits of an `f64`.
     sum: AtomicU64,
+    exemplars: Exemplars,
 }
 
 impl Histogram {
@@ -170,8 +173,14 @@ impl Histogram {
         let bucket = self.bounds.partition_point(|&bound| bound < value);
         if let Some(count) = self.counts.get(bucket) {
             count.fetch_add(n, Ordering::Relaxed);
+            self.exemplars.observed(value, bucket, self.counts.len());
         }
         add(&self.sum, value * float(n));
+    }
+
+    /// The latest of each bucket, the infinite one last; `None` where there is none at all.
+    pub(super) fn exemplars(&self) -> Option<Vec<Option<Exemplar>>> {
+        self.exemplars.read()
     }
 }
 
@@ -180,7 +189,7 @@ impl Value for Histogram {
 
     fn new(buckets: &'static [f64]) -> Self {
         let counts = (0..=buckets.len()).map(|_| AtomicU64::new(0)).collect();
-        Self { bounds: buckets, counts, sum: AtomicU64::new(0_f64.to_bits()) }
+        Self { bounds: buckets, counts, sum: AtomicU64::new(0_f64.to_bits()), exemplars: Exemplars::default() }
     }
 
     /// The count is the last bucket's: a scrape never sees buckets and count disagree.

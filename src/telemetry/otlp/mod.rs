@@ -163,15 +163,19 @@ impl Otlp {
         Ok(Self { shared, sampling: Sampling::new(telemetry.sample), stop, ended: Mutex::new(ended) })
     }
 
-    /// Takes a finished exchange; its spans are made on the thread.
-    pub(super) fn put(&self, record: &Arc<Record>) {
+    /// Takes a finished exchange; its spans are made on the thread. Says whether they are to be exported.
+    pub(super) fn put(&self, record: &Arc<Record>) -> bool {
         let Shared { queue, counts, spans } = &*self.shared;
         let count = spans.count(record);
         if !self.sampling.is_kept(record) {
             counts.sampled_out.add(number(count));
-        } else if queue.push(Item::Exchange(Arc::clone(record)), count).is_err() {
+            return false;
+        }
+        let queued = queue.push(Item::Exchange(Arc::clone(record)), count).is_ok();
+        if !queued {
             counts.dropped.add(number(count));
         }
+        queued
     }
 
     /// Takes a tool's run whose result no request has brought.

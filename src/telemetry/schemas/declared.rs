@@ -54,7 +54,7 @@ enum Kind {
 }
 
 struct Schema {
-    compiled: boon::Schemas,
+    ready: boon::Schemas,
     index: SchemaIndex,
     cost: Cost,
 }
@@ -141,9 +141,9 @@ impl Schema {
                 compiler.register_format(Format { name, func: |_| Ok(()) });
             }
             compiler.add_resource(PLACE, schema.clone()).ok()?;
-            let mut compiled = boon::Schemas::new();
-            let index = compiler.compile(PLACE, &mut compiled).ok()?;
-            Some(Self { compiled, index, cost })
+            let mut ready = boon::Schemas::new();
+            let index = compiler.compile(PLACE, &mut ready).ok()?;
+            Some(Self { ready, index, cost })
         })
     }
 
@@ -151,7 +151,7 @@ impl Schema {
         if self.cost.nodes.saturating_mul(nodes(arguments)) > STEPS_MAX {
             return Verdict::Unchecked;
         }
-        match self.compiled.validate(arguments, self.index) {
+        match self.ready.validate(arguments, self.index) {
             Ok(()) => Verdict::Fits,
             Err(_) => Verdict::Mismatch,
         }

@@ -12,6 +12,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{metrics::Metrics, queue::Queue};
+use crate::wire::Tools;
 
 mod declared;
 mod prepare;
@@ -21,7 +22,7 @@ mod tests;
 use declared::{Declared, Verdict};
 
 /// Longest list of declared tools that is kept for the check, in bytes. Real ones have a few KiB.
-pub(super) const TOOLS_MAX: usize = 256 << 10;
+const TOOLS_MAX: usize = 256 << 10;
 /// Bytes of tools and arguments that may wait.
 const QUEUE_MAX: usize = 4 << 20;
 /// What a waiting item weighs beside its texts, in bytes.
@@ -33,10 +34,27 @@ const STACK: usize = 16 << 20;
 pub struct CalledTools {
     /// Who called.
     pub agent: Option<Arc<str>>,
-    /// The tools as they stand in the request; `None` if they are longer than is kept.
-    pub tools: Option<Bytes>,
+    /// What its request declared.
+    pub tools: KeptTools,
     /// Names and arguments; `None` for arguments longer than was kept.
     pub calls: Vec<(String, Option<String>)>,
+}
+
+/// Tools that a request declares, kept as they stand in it.
+#[derive(Clone)]
+pub struct KeptTools(Option<Bytes>);
+
+impl KeptTools {
+    /// Keeps them, if the list is not too long: what is called of one that is cannot be checked.
+    pub fn of(tools: Tools<'_>) -> Self {
+        Self((tools.raw().len() <= TOOLS_MAX).then(|| Bytes::copy_from_slice(tools.raw())))
+    }
+}
+
+impl fmt::Debug for KeptTools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeptTools({:?} bytes)", self.0.as_ref().map(Bytes::len))
+    }
 }
 
 /// The side of those who have calls checked. The thread ends when it is dropped.
@@ -57,16 +75,17 @@ impl Schemas {
 
     /// Has these calls checked some time soon, or counts them as skipped.
     pub(super) fn check(&self, called: CalledTools) {
-        let weight =
-            ITEM + called.tools.as_ref().map_or(0, Bytes::len) + called.calls.iter().map(|(name, arguments)| text(name, arguments)).sum::<usize>();
+        let weight = ITEM
+            + called.tools.0.as_ref().map_or(0, Bytes::len)
+            + called.calls.iter().map(|(name, arguments)| text(name, arguments.as_deref())).sum::<usize>();
         if self.queue.push(called, weight).is_err() {
             self.metrics.skipped("schema_queue");
         }
     }
 }
 
-fn text(name: &str, arguments: &Option<String>) -> usize {
-    name.len() + arguments.as_ref().map_or(0, String::len)
+fn text(name: &str, arguments: Option<&str>) -> usize {
+    name.len() + arguments.map_or(0, str::len)
 }
 
 impl Drop for Schemas {
@@ -87,7 +106,7 @@ fn check_all(queue: &Queue<CalledTools>, metrics: &Metrics) {
     while let Some(waiting) = queue.take(1, Duration::ZERO) {
         for called in waiting {
             for (name, arguments) in &called.calls {
-                match declared.check(called.tools.as_deref(), name, arguments.as_deref()) {
+                match declared.check(called.tools.0.as_deref(), name, arguments.as_deref()) {
                     Verdict::Fits => {}
                     Verdict::Mismatch => metrics.schema_mismatch(called.agent.as_deref(), name),
                     Verdict::Unchecked => metrics.skipped("schema"),

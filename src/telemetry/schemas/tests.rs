@@ -5,14 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{
-    CalledTools, Schemas,
+    CalledTools, KeptTools, STACK, Schemas,
     declared::{Declared, Verdict},
 };
-use crate::{config, telemetry::metrics::Metrics};
+use crate::{config, telemetry::metrics::Metrics, wire::Tools};
 
 fn tools(schema: &Value) -> String {
     json!([{"type": "function", "function": {"name": "f", "parameters": schema}}]).to_string()
@@ -114,6 +113,10 @@ fn what_cannot_be_used_is_not_checked_and_nothing_is_fetched() {
 
 #[test]
 fn no_schema_can_keep_the_thread() {
+    std::thread::Builder::new().stack_size(STACK).spawn(check_bombs).unwrap().join().unwrap();
+}
+
+fn check_bombs() {
     let begun = Instant::now();
     // Doubles at each of its levels.
     let doubling: serde_json::Map<_, _> = (0..60)
@@ -159,12 +162,14 @@ fn what_is_remembered_is_bounded_and_forgotten_tools_are_read_again() {
 fn mismatches_are_counted_and_so_is_what_was_not_checked() {
     let metrics = Arc::new(Metrics::new(&config::Telemetry::default()));
     let schemas = Schemas::start(Arc::clone(&metrics)).unwrap();
-    let tools = Bytes::from(tools(&json!({"required": ["city"]})));
+    let declared = tools(&json!({"required": ["city"]}));
+    let long = format!("[{}]", " ".repeat(300 << 10));
+    let (tools, too_long) = (KeptTools::of(Tools::new(declared.as_bytes())), KeptTools::of(Tools::new(long.as_bytes())));
     let call = |arguments: Option<&str>| ("f".to_owned(), arguments.map(str::to_owned));
-    let called = |tools: Option<&Bytes>, calls| CalledTools { agent: Some("planner".into()), tools: tools.cloned(), calls };
-    schemas.check(called(Some(&tools), vec![call(Some("{}")), call(Some(r#"{"city":"Rome"}"#)), call(Some("secret {"))]));
-    schemas.check(called(None, vec![call(Some("{}"))]));
-    schemas.check(called(Some(&tools), vec![call(Some(&" ".repeat(5 << 20)))]));
+    let called = |tools: &KeptTools, calls| CalledTools { agent: Some("planner".into()), tools: tools.clone(), calls };
+    schemas.check(called(&tools, vec![call(Some("{}")), call(Some(r#"{"city":"Rome"}"#)), call(Some("secret {"))]));
+    schemas.check(called(&too_long, vec![call(Some("{}"))]));
+    schemas.check(called(&tools, vec![call(Some(&" ".repeat(5 << 20)))]));
     let until = Instant::now() + Duration::from_secs(20);
     let expected = [
         "pillion_tool_schema_mismatches_total{agent=\"planner\",tool=\"f\"} 2",

@@ -192,8 +192,9 @@ mod tests {
         for _ in 0..98 {
             assert!(!lasting(&sampling, "new", 20));
         }
-        assert!(!lasting(&sampling, "new", 9_000) && lasting(&sampling, "new", 11_000));
-        assert!(lasting(&sampling, "new", 9_500), "the hundredth has come");
+        assert!(!lasting(&sampling, "new", 9_000) && !lasting(&sampling, "new", 20));
+        assert!(lasting(&sampling, "new", 9_000), "a hundred have come");
+        assert!(lasting(&sampling, "newer", 11_000));
     }
 
     #[test]

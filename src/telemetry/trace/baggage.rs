@@ -3,12 +3,10 @@
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode;
 
-use crate::telemetry::names::attributes::gen_ai;
+use crate::{config::is_agent_name, telemetry::names::attributes::gen_ai};
 
 /// The most that a program must be able to send (W3C Baggage, 3.3.2); longer is not read.
 const LENGTH_MAX: usize = 8 << 10;
-/// Characters of a name.
-const NAME_MAX: usize = 64;
 
 /// `gen_ai.agent.name` of the request's baggage, if it is a valid name (see [`is_agent_name`]). The first member of that name counts.
 pub fn baggage_agent(headers: &HeaderMap) -> Option<String> {
@@ -26,12 +24,6 @@ fn member(headers: &HeaderMap, name: &str) -> Option<String> {
         return None;
     }
     lines.iter().flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).find_map(|member| value_of(member, name))
-}
-
-/// Whether this may name an agent: 1 to 64 letters, digits, spaces, `_`, `.`, `-`, and not only spaces.
-pub fn is_agent_name(name: &str) -> bool {
-    let fits = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '_' | '.' | '-');
-    !name.trim().is_empty() && name.chars().all(fits) && name.chars().nth(NAME_MAX).is_none()
 }
 
 /// The value of `NAME=VALUE;properties`, decoded; `None` for any other member.

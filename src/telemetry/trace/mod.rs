@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue};
 
 mod baggage;
 
-pub use baggage::{baggage_agent, baggage_conversation, is_agent_name};
+pub use baggage::{baggage_agent, baggage_conversation};
 
 /// `trace-flags`: the caller may have recorded this trace.
 const SAMPLED: u8 = 0x01;
