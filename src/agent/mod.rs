@@ -1,16 +1,34 @@
 //! What is remembered between requests, bounded and expiring: who calls, which conversation a request belongs to, which tools run. It reads what
 //! the wire says and asserts nothing else: a name is explicit, inferred by a named rule, or unknown. No I/O, no clock: `now` is an argument.
 
+mod arriving;
+mod belong;
+mod caller;
+mod ending;
+mod folk;
 mod heads;
+mod heard;
+mod memory;
+mod names;
+mod prompts;
+mod recent;
+mod runs;
+mod tool_errors;
+mod views;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use tokio::time::Instant;
 
+pub use caller::SELECTION;
 pub use heads::{HeadId, Heads, Known, Recalled, Trail};
+pub use views::{AgentView, Child, ConversationView, Counts, HangUps, RunningTool};
+
+use heard::Heard;
+use memory::Memory;
 
 use crate::wire::{Dialect, Reply, Request};
 
@@ -81,6 +99,8 @@ pub struct Arrival<'a> {
     pub connection: u64,
     /// `x-stainless-retry-count`.
     pub sdk_retry: Option<u32>,
+    /// How long its SDK said it would wait.
+    pub timeout: Option<Duration>,
     /// The trace that the agent's `traceparent` names.
     pub trace: Option<u128>,
     /// The exchange's own span.
@@ -164,42 +184,83 @@ pub enum ToolError {
 /// How an exchange ended that brought no good answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// The agent hung up.
-    Cancelled,
+    /// The agent hung up, while it was at this.
+    Cancelled(Stage),
     /// It failed.
     Failed,
 }
 
-/// The memory.
+/// How far an exchange had come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Waiting for a place.
+    Queue,
+    /// Nothing of the reply had been given to the agent.
+    Waiting,
+    /// Some of it had.
+    Streaming,
+}
+
+/// The memory. One lock, held for a few microseconds at a time; texts are read and hashed before it is taken.
 #[derive(Debug, Default)]
-pub struct Agents {}
+pub struct Agents {
+    memory: Mutex<Memory>,
+}
 
 impl Agents {
     /// What is known of a body's beginning: so much need not be read again.
     pub fn recall(&self, dialect: Dialect, body: &[u8], now: Instant) -> Known {
-        let _ = now;
-        Known { trail: Trail::of(dialect, body), recalled: None }
+        let trail = Trail::of(dialect, body);
+        let recalled = self.memory().heads.recall(&trail, body, now);
+        Known { trail, recalled }
     }
 
     /// A request has arrived. Call it once for each, before it goes on.
     pub fn arrive(&self, arrival: &Arrival<'_>, now: Moment) -> Arrived {
-        let _ = now;
-        Arrived { agent: arrival.agent.clone(), source: arrival.source, ..Arrived::default() }
+        let heard = Heard::of(arrival.request);
+        self.memory().arrive(arrival, &heard, now)
     }
 
     /// The request's good answer has ended.
     pub fn answered(&self, place: Place, reply: &Reply, now: Moment) {
-        let _ = (place, reply, now);
+        self.memory().answered(place.0, reply, now);
     }
 
     /// The request has ended without a good answer.
     pub fn ended(&self, place: Place, ending: Ending, now: Moment) {
-        let _ = (place, ending, now);
+        self.memory().ended(place.0, ending, now);
     }
 
     /// Forgets what is old, and gives back the runs of tools whose result never came. To be called every few seconds.
     pub fn expire(&self, now: Moment) -> Vec<ToolRun> {
-        let _ = now;
-        Vec::new()
+        self.memory().over(now)
+    }
+
+    /// Who is known now to have made the exchange with this span, which later requests may have revealed; `None` for one that is not remembered.
+    pub fn caller(&self, span_id: u64) -> Option<(Option<Arc<str>>, Source)> {
+        self.memory().now_known(span_id)
+    }
+
+    /// The agents that are remembered, the one that called last first; at most `max`.
+    pub fn agents(&self, max: usize) -> Vec<AgentView> {
+        self.memory().agents(max)
+    }
+
+    /// The conversations that are remembered, the one that was heard of last first; at most `max`.
+    pub fn conversations(&self, max: usize) -> Vec<ConversationView> {
+        self.memory().view_conversations(max)
+    }
+
+    /// How much is remembered.
+    pub fn counts(&self) -> Counts {
+        self.memory().counts()
+    }
+
+    /// A panic elsewhere leaves at worst one exchange half written down.
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,14 @@
 //! Step 3: what is asked, who asks, and which conversation it belongs to. Read once, from the body as it is held; nothing of it is changed.
 
-use std::{borrow::Cow, ops::Range, sync::Arc, time::SystemTime};
+use std::{
+    borrow::Cow,
+    ops::Range,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use http::{HeaderMap, Method, header};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{
     exchange::Exchange,
@@ -14,7 +19,8 @@ use crate::{
     agent::{Agents, Arrival, Known, Moment, Source},
     config::{Asking, Config},
     context::Models,
-    telemetry,
+    drain::{Drain, Stage},
+    telemetry::{self, Telemetry},
     wire::{Call, Dialect, Message, Request, Role, Skipped},
 };
 
@@ -25,6 +31,9 @@ const CONVERSATION_MAX: usize = 256;
 const SYSTEM_MAX: usize = 8 << 10;
 /// So many system messages, and so many texts of each.
 const SYSTEM_TEXTS_MAX: usize = 8;
+
+/// How often what is old is forgotten.
+const TIDY: Duration = Duration::from_secs(5);
 
 /// An agent's name, and how it is known.
 type Caller = (Option<Arc<str>>, Source);
@@ -42,6 +51,15 @@ impl Memory {
     /// Now, by both clocks.
     pub fn now() -> Moment {
         Moment { instant: Instant::now(), wall: SystemTime::now() }
+    }
+
+    /// Forgets what is old every few seconds, and reports the tools whose results never came, until the drain begins to cut.
+    pub async fn tidy(self, telemetry: Telemetry, drain: Drain) {
+        while timeout(TIDY, drain.reached(Stage::Cutting)).await.is_err() {
+            for run in self.agents.expire(Self::now()) {
+                telemetry.report_run(run);
+            }
+        }
     }
 
     /// Reads the request, and writes down what it says and where it belongs. Gives what it asks for, and where in its body the messages lie, if that is known.
@@ -96,6 +114,7 @@ impl Memory {
             known,
             connection,
             sdk_retry: record.sdk_retry_count,
+            timeout: record.agent_timeout,
             trace: record.trace.parent_id.map(|_| record.trace.trace_id),
             span_id: record.trace.span_id,
         };

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{admit::Memory, peer::Peer};
 use crate::{
-    agent::{Ending, Place},
+    agent::{self, Ending, Place},
     drain::{Drain, Reached, Stage},
     telemetry::{
         CalledTools, InFlight, KeptTools, Phase, Record, Telemetry, TraceContext,
@@ -164,7 +164,7 @@ fn conclude(memory: &Memory, place: Option<Place>, record: &mut Record) {
         let now = Memory::now();
         match record.outcome {
             Outcome::Ok => memory.agents.answered(place, &record.reply, now),
-            Outcome::Cancelled => memory.agents.ended(place, Ending::Cancelled, now),
+            Outcome::Cancelled => memory.agents.ended(place, Ending::Cancelled(stage(record.phase)), now),
             _ => memory.agents.ended(place, Ending::Failed, now),
         }
     }
@@ -174,6 +174,15 @@ fn conclude(memory: &Memory, place: Option<Place>, record: &mut Record) {
     record.cost = models.cost(provider, asked, answered, &record.reply.usage);
     if let Some(tokens) = record.reply.usage.input {
         models.learn(&record.call, tokens);
+    }
+}
+
+/// How far it had come, in the memory's words.
+fn stage(phase: Phase) -> agent::Stage {
+    match phase {
+        Phase::Queue => agent::Stage::Queue,
+        Phase::Waiting => agent::Stage::Waiting,
+        Phase::Streaming => agent::Stage::Streaming,
     }
 }
 

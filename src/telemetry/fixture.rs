@@ -76,6 +76,7 @@ pub(crate) fn record() -> Record {
         reply_bytes: 20_000,
         skipped: None,
         credentials_replaced: false,
+        usage_asked: false,
     }
 }
 

@@ -3,7 +3,8 @@
 //! ```text
 //!                    ┌ metrics     a few atomics, here and now
 //! report(Record) ────┼ otlp        bounded queue ─ thread ─ spans ─ OTLP receiver
-//!                    └ logs        bounded queue ─ thread ─ lines ─ stderr
+//!                    ├ logs        bounded queue ─ thread ─ lines ─ stderr
+//!                    └ recent      a short lock: the last rows, and sums of agents and conversations
 //! check(CalledTools) ─ schemas     bounded queue ─ thread ─ metrics
 //! ```
 
@@ -28,6 +29,7 @@ mod metrics;
 pub mod names;
 mod otlp;
 mod queue;
+pub mod recent;
 mod record;
 mod schemas;
 mod spans;
@@ -39,6 +41,7 @@ use metrics::{Metrics, Probe, Trace};
 use names::{Outcome, Reason, Side};
 use otlp::Otlp;
 pub use otlp::StartError;
+use recent::Recent;
 pub use record::{Attempt, ConnectPhases, Phase, RateLimit, Record, RetryCause};
 use schemas::Schemas;
 pub use schemas::{CalledTools, KeptTools};
@@ -60,6 +63,7 @@ struct Inner {
     /// `None` where no receiver is configured.
     otlp: Option<Otlp>,
     propagate: bool,
+    recent: Recent,
     /// Exchanges by outcome, in the order of [`Outcome::index`].
     outcomes: [AtomicU64; Outcome::COUNT],
 }
@@ -82,7 +86,8 @@ impl Telemetry {
             metrics.probe(Probe::new(names::metrics::SPAN_QUEUE, MetricType::GAUGE, move || vec![("", waiting())]));
         }
         let schemas = Schemas::start(Arc::clone(&metrics))?;
-        Ok(Self { inner: Arc::new(Inner { metrics, schemas, log, otlp, propagate: config.propagate, outcomes: Default::default() }) })
+        let (recent, outcomes) = Default::default();
+        Ok(Self { inner: Arc::new(Inner { metrics, schemas, log, otlp, propagate: config.propagate, recent, outcomes }) })
     }
 
     /// Reports one finished exchange. To be called exactly once for each, however it ended; from a `Drop` too: it never waits and never panics.
@@ -94,10 +99,16 @@ impl Telemetry {
             let record = Arc::new(record);
             inner.metrics.record(&record, inner.propagate, inner.trace(&record));
             inner.log.exchange(&record);
+            inner.recent.add(&record);
         }));
         if reported.is_err() {
             inner.metrics.panicked();
         }
+    }
+
+    /// What happened lately.
+    pub fn recent(&self) -> &Recent {
+        &self.inner.recent
     }
 
     /// Reports a tool's run whose result no request has brought: those of requests are told by their records.

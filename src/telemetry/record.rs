@@ -20,6 +20,7 @@ use crate::{
 
 /// One exchange: a request with its reply, however many attempts it took.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
 pub struct Record {
     /// Its place in a trace; the exchange's own span id.
     pub trace: TraceContext,
@@ -134,6 +135,13 @@ impl Record {
     pub(super) fn refusal(&self) -> Option<Reason> {
         let ours = matches!(self.outcome, Outcome::Refused | Outcome::Timeout | Outcome::UpstreamError);
         self.reason.filter(|reason| ours && self.status.is_some() && *reason != Reason::StreamError)
+    }
+
+    /// Clocks that fired, in order. One that ended the exchange also ended its last attempt: it counts once.
+    pub(super) fn clocks(&self) -> impl Iterator<Item = Clock> {
+        let fired = |attempt: &Attempt| attempt.reason.and_then(Reason::clock);
+        let (last, earlier) = self.attempts.split_last().map_or((None, &[][..]), |(last, earlier)| (Some(last), earlier));
+        earlier.iter().filter_map(fired).chain(self.clock.or_else(|| last.and_then(fired)))
     }
 
     /// When it ended, by the wall clock; when it began, where no calendar goes so far.

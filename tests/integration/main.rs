@@ -5,7 +5,9 @@
 
 mod support;
 
+mod api;
 mod architecture;
+mod attribution;
 mod captures;
 mod carry;
 mod compressed;

@@ -87,7 +87,7 @@ fn frame(dialect: Dialect, random: &mut fastrand::Rng) -> (String, String) {
     (format!("{before}\"{list}\":["), behind.iter().fold("]".to_owned(), |all, field| format!("{all},{field}")) + "}")
 }
 
-fn whole<'a>(dialect: Dialect, body: &'a [u8]) -> Request<'a> {
+fn whole(dialect: Dialect, body: &[u8]) -> Request<'_> {
     Request::read(dialect, PATH, body, None)
 }
 
@@ -208,7 +208,7 @@ async fn places_are_bounded_and_those_that_nobody_comes_by_expire() {
     let resume = whole(Dialect::OpenaiChat, chat(&["0"]).as_bytes()).resume(1).unwrap();
     let keep = |heads: &mut Heads<usize>, number: usize| {
         let body = chat(&[&number.to_string()]);
-        let at = body.find("]").unwrap();
+        let at = body.find(']').unwrap();
         let resume = Resume { at, ..resume.clone() };
         heads.keep((&Trail::of(Dialect::OpenaiChat, body.as_bytes()), body.as_bytes()), resume, number, Instant::now());
     };

@@ -19,6 +19,7 @@ mod time;
 mod writer;
 
 pub(crate) use events::LogLayer;
+pub(super) use time::Timestamp;
 use writer::Writer;
 
 use super::{metrics::Counter, queue::Queue, record::Record};

@@ -1,0 +1,271 @@
+//! Where a request belongs: the thread that it continues, and the conversation that it is part of. Only what the request itself carries counts; where that
+//! fits several, it belongs to none of them and begins its own.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Moment, Rule, Source,
+    heard::{Kind, Said, id_key},
+    memory::{Asked, Memory, Thread},
+    recent::Few,
+};
+use crate::wire::TextMark;
+
+/// How long after its last exchange a conversation is joined by what begins with the same text.
+const RUN_WINDOW: Duration = Duration::from_mins(10);
+/// How long after an exchange the SDK repeats it.
+const REPEAT_WINDOW: Duration = Duration::from_mins(15);
+/// A shorter text is said so often that it says nothing by itself.
+const TELLING_MIN: u64 = 16;
+
+/// Where a request belongs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Belongs {
+    /// `None` for a new one.
+    pub(super) conversation: Option<u64>,
+    /// The thread that it continues, and what says that its caller is the same.
+    pub(super) thread: Option<(u64, Rule)>,
+    /// The tool that it runs within.
+    pub(super) within: Option<u64>,
+}
+
+/// A conversation that a request may belong to, and whether what says so is seen for the first time.
+type Candidate = (u64, bool);
+
+impl Memory {
+    /// The exchange that this request is the SDK's repetition of.
+    pub(super) fn repeated(&self, asked: &Asked<'_, '_>, now: Moment) -> Option<u64> {
+        let retry = asked.arrival.sdk_retry.filter(|&retry| retry > 0)?;
+        let earlier = self.index.bodies.find(&asked.body)?.newest().filter_map(|place| Some((*place, self.exchanges.find(place)?)));
+        let mut earlier = earlier.filter(|(_, exchange)| {
+            let is_recent = now.instant.saturating_duration_since(exchange.arrived.instant) < REPEAT_WINDOW;
+            is_recent && !exchange.is_repeated && exchange.retry < retry && exchange.answered.is_none()
+        });
+        earlier.next().map(|(place, _)| place)
+    }
+
+    /// Where a request belongs.
+    pub(super) fn belongs(&self, asked: &Asked<'_, '_>, now: Moment) -> Belongs {
+        let given = asked.arrival.conversation.as_ref();
+        let within = self.within(asked);
+        let thread = self.continued(asked).filter(|(thread, _)| {
+            let conversation = self.threads.find(thread).and_then(|thread| self.conversations.find(&thread.conversation));
+            conversation.is_some_and(|conversation| given.is_none() || conversation.given.is_none() || conversation.given.as_ref() == given)
+        });
+        let of_thread = thread.and_then(|(thread, _)| self.threads.find(&thread)).map(|thread| thread.conversation);
+        let told = given.and_then(|given| self.index.given.find(given).copied());
+        let conversation = match given {
+            Some(_) => told.or(of_thread),
+            None => of_thread.or_else(|| self.conversation(asked, within, now)),
+        };
+        let conversation = conversation.filter(|conversation| self.conversations.find(conversation).is_some());
+        let thread = thread.filter(|_| of_thread == conversation);
+        let within = thread.map_or(within, |(thread, _)| self.threads.find(&thread).and_then(|thread| thread.within));
+        Belongs { conversation, thread, within: within.filter(|span| self.is_within(*span, conversation)) }
+    }
+
+    fn is_within(&self, span: u64, conversation: Option<u64>) -> bool {
+        conversation.is_some_and(|conversation| self.runs.find(span).is_some_and(|run| run.is_open_in(conversation)))
+    }
+
+    /// The thread that the request continues, if it carries what that thread's model has answered, under the same system text.
+    fn continued(&self, asked: &Asked<'_, '_>) -> Option<(u64, Rule)> {
+        let heard = asked.heard;
+        if let Some(reply) = asked.arrival.request.call.continues.as_deref().map(id_key) {
+            let (_, place) = self.index.replies.find(&reply)?;
+            let thread = self.exchanges.find(place)?.thread;
+            let fits = self.threads.find(&thread).is_some_and(|thread| thread.beside == asked.heard.beside && fits_name(thread, asked));
+            return fits.then_some((thread, Rule::OwnHistory));
+        }
+        if heard.goes_on {
+            let before = || asked.before.iter().copied().filter(|thread| self.could_continue(*thread, asked));
+            let answered = before().filter(|thread| self.carries_answer(*thread, asked));
+            match self.nearest(answered, asked) {
+                Nearest::One(thread) => return Some((thread, Rule::OwnHistory)),
+                Nearest::Several => return None,
+                Nearest::None => {}
+            }
+            // What was answered is not what came back (thoughts are cut off, JSON is written anew), but nobody else has begun like this.
+            if let (Some(thread), None) = (before().next(), before().nth(1))
+                && self.threads.find(&thread).and_then(|thread| self.exchanges.find(&thread.last)).is_some_and(|last| last.answered.is_some())
+            {
+                return Some((thread, Rule::Fingerprint));
+            }
+        }
+        self.remembered(asked).map(|thread| (thread, Rule::OwnHistory))
+    }
+
+    /// The thread whose answers or calls the request carries as its own, though its beginning is another: its history was cut.
+    fn remembered(&self, asked: &Asked<'_, '_>) -> Option<u64> {
+        let own = asked.heard.said.iter().rev().filter(|said| said.own && said.mark.length >= TELLING_MIN);
+        let answered = own.flat_map(|said| self.answering(said.mark)).filter_map(|place| Some(self.exchanges.find(&place)?.thread));
+        let called = asked.heard.called.iter().rev().flat_map(|&key| self.runs.of_id(key)).map(|(_, run)| run.caller.thread);
+        let fits = |thread: &u64| self.could_continue(*thread, asked) && !asked.before.contains(thread);
+        match self.nearest(answered.chain(called).filter(fits), asked) {
+            Nearest::One(thread) => Some(thread),
+            Nearest::Several | Nearest::None => None,
+        }
+    }
+
+    /// Whether the thread's agent could ask this: under the same system text, and not by another name.
+    fn could_continue(&self, thread: u64, asked: &Asked<'_, '_>) -> bool {
+        let Some(thread) = self.threads.find(&thread) else { return false };
+        thread.kind == asked.kind && (thread.beside, thread.listed) == (asked.heard.beside, asked.listed) && fits_name(thread, asked)
+    }
+
+    /// Whether the request goes on behind the thread's last prompt with that one's answer.
+    fn carries_answer(&self, thread: u64, asked: &Asked<'_, '_>) -> bool {
+        let Some(last) = self.threads.find(&thread).and_then(|thread| self.exchanges.find(&thread.last)) else { return false };
+        let text = asked.heard.said.iter().find(|said| said.own).map(|said| said.mark);
+        text.is_some_and(|text| text == last.answer) || last.calls.iter().any(|call| asked.heard.called.contains(call))
+    }
+
+    fn nearest(&self, threads: impl Iterator<Item = u64>, asked: &Asked<'_, '_>) -> Nearest {
+        let mut found: Vec<u64> = Vec::new();
+        for thread in threads {
+            if !found.contains(&thread) {
+                found.push(thread);
+            }
+        }
+        let on_connection = |thread: &&u64| {
+            let conversation = self.threads.find(thread).and_then(|thread| self.conversations.find(&thread.conversation));
+            conversation.is_some_and(|conversation| conversation.connections.contains(&asked.arrival.connection))
+        };
+        match *found {
+            [] => return Nearest::None,
+            [one] => return Nearest::One(one),
+            _ => {}
+        }
+        let mut near = found.iter().filter(on_connection);
+        match (near.next(), near.next()) {
+            (Some(&one), None) => Nearest::One(one),
+            _ => Nearest::Several,
+        }
+    }
+
+    /// The conversation of a request that continues no thread.
+    fn conversation(&self, asked: &Asked<'_, '_>, within: Option<u64>, now: Moment) -> Option<u64> {
+        let heard = asked.heard;
+        if let Some(reply) = asked.arrival.request.call.continues.as_deref().map(id_key)
+            && let Some((conversation, _)) = self.index.replies.find(&reply)
+        {
+            return Some(*conversation);
+        }
+        let keys = heard.called.iter().copied().chain(heard.brought.iter().filter_map(|brought| brought.key));
+        let called: Vec<Candidate> = keys.flat_map(|key| self.runs.of_id(key)).map(|(_, run)| (run.caller.conversation, !run.is_over)).collect();
+        let told = || asked.said.iter().rev().find_map(|said| self.choose(self.telling(said, asked), asked));
+        let of_tool = || within.and_then(|span| self.runs.find(span)).map(|run| run.caller.conversation);
+        self.choose(called, asked).or_else(told).or_else(of_tool).or_else(|| self.begun_like(asked, now))
+    }
+
+    /// The conversations in which a text was an answer that could be this one.
+    fn telling(&self, said: &Said, asked: &Asked<'_, '_>) -> Vec<Candidate> {
+        let places = self.answering(said.mark);
+        let exchanges = places.filter_map(|place| self.exchanges.find(&place)).filter(|exchange| {
+            let agent = self.threads.find(&exchange.thread).and_then(|thread| thread.agent.as_ref());
+            let fits = agent.zip(said.name.as_ref()).is_none_or(|(agent, name)| agent == name);
+            fits && (said.mark.length >= TELLING_MIN || self.is_near(exchange.conversation, asked))
+        });
+        exchanges.map(|exchange| (exchange.conversation, !exchange.is_carried)).collect()
+    }
+
+    /// Whether something else says that the request may be of this conversation.
+    fn is_near(&self, conversation: u64, asked: &Asked<'_, '_>) -> bool {
+        let Some(conversation) = self.conversations.find(&conversation) else { return false };
+        let Some(opening) = conversation.opening else { return false };
+        asked.opening == Some(opening)
+            || conversation.connections.contains(&asked.arrival.connection)
+            || asked.said.iter().any(|said| said.mark == opening)
+    }
+
+    /// The conversation that began with the same text, if there is one alone; that of the thread whose prompt it repeats, if that one is under way.
+    fn begun_like(&self, asked: &Asked<'_, '_>, now: Moment) -> Option<u64> {
+        let under_way = asked.before.iter().filter_map(|thread| self.threads.find(thread)).filter(|thread| !thread.is_fresh);
+        let under_way: Vec<Candidate> = under_way.map(|thread| (thread.conversation, true)).collect();
+        if !under_way.is_empty() {
+            return self.choose(under_way, asked);
+        }
+        if !asked.is_fresh && asked.kind == Kind::Turn {
+            return None;
+        }
+        let begun = self.index.openings.find(&asked.opening?)?;
+        let is_live = |conversation: &&u64| {
+            let last = self.conversations.find(conversation).map(|conversation| conversation.last.instant);
+            last.is_some_and(|last| now.instant.saturating_duration_since(last) < RUN_WINDOW)
+        };
+        let live = begun.newest().filter(is_live).map(|conversation| (*conversation, self.expects(*conversation))).collect();
+        self.choose(live, asked)
+    }
+
+    /// Whether somebody was chosen to speak in it and has not spoken yet.
+    fn expects(&self, conversation: u64) -> bool {
+        self.conversations.find(&conversation).is_some_and(|conversation| conversation.predicted.is_some())
+    }
+
+    /// The one conversation that fits; what tells them apart is asked in the order of its weight.
+    fn choose(&self, candidates: Vec<Candidate>, asked: &Asked<'_, '_>) -> Option<u64> {
+        let mut left: Vec<Candidate> = Vec::new();
+        for (conversation, is_new) in candidates {
+            match left.iter_mut().find(|(known, _)| *known == conversation) {
+                Some((_, known)) => *known |= is_new,
+                None if self.has_begun_so(conversation, asked) => {}
+                None => left.push((conversation, is_new)),
+            }
+        }
+        let known = |conversation: &u64| self.conversations.find(conversation);
+        narrow(&mut left, |(conversation, _)| known(conversation).is_some_and(|known| known.opening == asked.opening));
+        narrow(&mut left, |(_, is_new)| *is_new);
+        narrow(&mut left, |(conversation, _)| known(conversation).is_some_and(|known| known.connections.contains(&asked.arrival.connection)));
+        match *left {
+            [(conversation, _)] => Some(conversation),
+            _ => None,
+        }
+    }
+
+    /// Whether a thread of this conversation has begun with the very same prompt: then this is another run of the same program. Unless that one failed,
+    /// and what is asked now is not the same to the byte: another model, or another upstream, is tried.
+    fn has_begun_so(&self, conversation: u64, asked: &Asked<'_, '_>) -> bool {
+        let Some(conversation) = self.conversations.find(&conversation) else { return true };
+        let is_tried_elsewhere = |place: &u64| self.exchanges.find(place).is_some_and(|exchange| exchange.has_failed && exchange.body != asked.body);
+        conversation.starts.newest().any(|(whole, place)| *whole == asked.whole && !is_tried_elsewhere(place))
+    }
+
+    /// The tool that the request runs within: a fresh prompt whose first text is among the arguments of a call that still runs.
+    fn within(&self, asked: &Asked<'_, '_>) -> Option<u64> {
+        let opening = asked.opening.filter(|_| asked.is_fresh && self.runs.open() > 0)?;
+        let calls: Vec<(u64, u64, bool)> =
+            self.runs.of_argument(opening).map(|(span, run)| (span, run.caller.conversation, run.child.is_none())).collect();
+        let conversation = self.choose(calls.iter().map(|(_, conversation, is_free)| (*conversation, *is_free)).collect(), asked)?;
+        // Of several such calls the oldest that nobody runs within yet.
+        let free = calls.iter().rev().find(|(_, of, is_free)| *of == conversation && *is_free);
+        free.map(|(span, ..)| *span)
+    }
+
+    /// Exchanges with this answer, the newest first.
+    pub(super) fn answering(&self, mark: TextMark) -> impl Iterator<Item = u64> {
+        let places = if mark.is_empty() { None } else { self.index.answers.find(&mark) };
+        places.into_iter().flat_map(Few::newest).copied()
+    }
+}
+
+enum Nearest {
+    None,
+    One(u64),
+    Several,
+}
+
+/// Leaves those that something speaks for, if it speaks for any.
+fn narrow(left: &mut Vec<Candidate>, tells: impl Fn(&Candidate) -> bool) {
+    if left.len() > 1 && left.iter().any(&tells) {
+        left.retain(tells);
+    }
+}
+
+/// Whether the thread's agent may be the caller by the names that the request says. Where one agent hands over to another, the history of the first is the
+/// second's too.
+fn fits_name(thread: &Thread, asked: &Asked<'_, '_>) -> bool {
+    let is = |name: &Arc<str>| thread.agent.as_ref() == Some(name);
+    let by_word = asked.arrival.agent.as_ref().is_none_or(|agent| is(agent) || thread.source != Source::Explicit);
+    let by_sign = asked.heard.sign.as_ref().is_none_or(|(name, rule)| *rule != Rule::HandOver || is(name) || thread.agent.is_none() && (thread.beside, thread.listed) != (0, 0));
+    by_word && by_sign
+}

@@ -1,0 +1,4 @@
+//! Programs at work as the memory sees them.
+
+mod replay;
+mod world;
