@@ -1,17 +1,19 @@
 //! What fits and what does not; and that nothing a request declares can keep the thread, or fetch anything.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{
     CalledTools, KeptTools, STACK, Schemas,
     declared::{Declared, Verdict},
 };
-use crate::{config, telemetry::metrics::Metrics, wire::Tools};
+use crate::{
+    config,
+    telemetry::metrics::{Exposition, Metrics},
+    wire::Tools,
+};
 
 fn tools(schema: &Value) -> String {
     json!([{"type": "function", "function": {"name": "f", "parameters": schema}}]).to_string()
@@ -147,7 +149,7 @@ fn what_is_remembered_is_bounded_and_forgotten_tools_are_read_again() {
     let mut declared = Declared::default();
     let schema = |at: usize| json!({"required": [format!("a{at}")], "description": "x".repeat(20_000)});
     for round in 0..2 {
-        for at in 0..200 {
+        for at in 0..100 {
             let tools = tools(&schema(at));
             assert_eq!(declared.check(Some(tools.as_bytes()), "f", Some("{}")), Verdict::Mismatch, "{round} {at}");
             assert_eq!(declared.check(Some(tools.as_bytes()), "f", Some(&format!("{{\"a{at}\":1}}"))), Verdict::Fits);
@@ -156,6 +158,10 @@ fn what_is_remembered_is_bounded_and_forgotten_tools_are_read_again() {
             assert!(kept <= 64 && bytes <= 600 << 10, "{kept} tools, {bytes} bytes");
         }
     }
+}
+
+fn text(metrics: &Metrics) -> String {
+    metrics.render(Exposition::Text)
 }
 
 #[test]
@@ -176,9 +182,9 @@ fn mismatches_are_counted_and_so_is_what_was_not_checked() {
         "pillion_observation_skipped_total{reason=\"schema\"} 1",
         "pillion_observation_skipped_total{reason=\"schema_queue\"} 1",
     ];
-    while let Some(missing) = expected.iter().find(|line| !metrics.render().contains(*line)) {
-        assert!(Instant::now() < until, "{missing} is not in\n{}", metrics.render());
+    while let Some(missing) = expected.iter().find(|line| !text(&metrics).contains(*line)) {
+        assert!(Instant::now() < until, "{missing} is not in\n{}", text(&metrics));
         std::thread::yield_now();
     }
-    assert!(!metrics.render().contains("secret"));
+    assert!(!text(&metrics).contains("secret"));
 }
