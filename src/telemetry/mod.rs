@@ -49,6 +49,10 @@ pub use trace::{ExchangeId, TraceContext, baggage_agent, baggage_conversation};
 
 use crate::{agent::ToolRun, config};
 
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use schemas::fuzzing;
+
 /// Where finished records go. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Telemetry {

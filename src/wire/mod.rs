@@ -10,6 +10,9 @@ mod decoding;
 mod errors;
 mod facts;
 mod failure;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gemini;
 mod json;
 mod lines;

@@ -19,6 +19,18 @@ mod prepare;
 #[cfg(test)]
 mod tests;
 
+/// The way in for the fuzz target.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    /// The stack of the thread that checks, in bytes.
+    pub const STACK: usize = super::STACK;
+
+    /// Checks one call.
+    pub fn check(tools: &[u8], name: &str, arguments: &str) {
+        super::Declared::default().check(Some(tools), name, Some(arguments));
+    }
+}
+
 use declared::{Declared, Verdict};
 
 /// Longest list of declared tools that is kept for the check, in bytes. Real ones have a few KiB.
