@@ -90,7 +90,7 @@ fn row(line: &'static str) -> Option<(&'static str, Model)> {
 }
 
 fn common(one: &Model, other: &Model) -> Model {
-    fn same<T: PartialEq>(one: Option<T>, other: Option<T>) -> Option<T> {
+    fn same<T: PartialEq + Copy>(one: Option<T>, other: Option<T>) -> Option<T> {
         if one == other { one } else { None }
     }
     let (first, second) = (one.prices, other.prices);

@@ -10,6 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
+    contents::Captured,
     names::{AttemptResult, Clock, ERROR_OTHER, LimitKind, Outcome, Reason},
     trace::TraceContext,
 };
@@ -20,6 +21,7 @@ use crate::{
 
 /// One exchange: a request with its reply, however many attempts it took.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
 pub struct Record {
     /// Its place in a trace; the exchange's own span id.
     pub trace: TraceContext,
@@ -81,6 +83,8 @@ pub struct Record {
     pub agent_timeout: Option<Duration>,
     /// Its conversation, where one is known.
     pub conversation: Option<Conversation>,
+    /// The span of the tool that it runs within (an agent used as a tool), where it is not the agent's `traceparent` that says where it belongs.
+    pub within: Option<u64>,
     /// Runs of tools whose results this request brought.
     pub tools: Vec<ToolRun>,
     /// The prompt's tokens, as they were estimated before the provider counted them.
@@ -105,6 +109,8 @@ pub struct Record {
     pub credentials_replaced: bool,
     /// Whether token counts were asked for on the agent's behalf.
     pub usage_asked: bool,
+    /// What was asked and answered, where that is captured. Taken out before anything but the exchange's span is made of this record.
+    pub contents: Option<Box<Captured>>,
 }
 
 /// Longest text kept of what traffic says, in bytes. A record that waits in a queue is of bounded size.
@@ -134,6 +140,13 @@ impl Record {
     pub(super) fn refusal(&self) -> Option<Reason> {
         let ours = matches!(self.outcome, Outcome::Refused | Outcome::Timeout | Outcome::UpstreamError);
         self.reason.filter(|reason| ours && self.status.is_some() && *reason != Reason::StreamError)
+    }
+
+    /// Clocks that fired, in order. One that ended the exchange also ended its last attempt: it counts once.
+    pub(super) fn clocks(&self) -> impl Iterator<Item = Clock> {
+        let fired = |attempt: &Attempt| attempt.reason.and_then(Reason::clock);
+        let (last, earlier) = self.attempts.split_last().map_or((None, &[][..]), |(last, earlier)| (Some(last), earlier));
+        earlier.iter().filter_map(fired).chain(self.clock.or_else(|| last.and_then(fired)))
     }
 
     /// When it ended, by the wall clock; when it began, where no calendar goes so far.
@@ -323,6 +336,7 @@ impl Record {
             overhead: Duration::ZERO,
             agent_timeout: None,
             conversation: None,
+            within: None,
             tools: Vec::new(),
             prompt_tokens: None,
             prompt_window: None,
@@ -335,6 +349,7 @@ impl Record {
             skipped: None,
             credentials_replaced: false,
             usage_asked: false,
+            contents: None,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod api;
 mod architecture;
 mod attribution;
 mod captures;
@@ -33,4 +34,5 @@ mod tls;
 mod tls_faults;
 mod trailers;
 mod unix;
+mod usage;
 mod websockets;

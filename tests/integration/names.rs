@@ -84,7 +84,7 @@ fn promtool(text: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_thousand_names_take_no_more_room_than_a_few() {
     let upstream = upstream(many_tools).await;
-    let binary = run().arguments(["--upstream".to_owned(), upstream.url()]).config("telemetry: {log: {level: warn}}").ready().await;
+    let binary = run().arguments(["--upstream".to_owned(), upstream.url()]).ready().await;
     ask(&binary, 0..REQUESTS / 2).await;
     page(&binary).await;
     let before = binary.resident();

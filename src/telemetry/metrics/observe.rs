@@ -6,8 +6,8 @@ use super::{
     values::float,
 };
 use crate::telemetry::{
-    names::{Outcome, Reason},
-    record::{Attempt, Phase, Record},
+    names::Outcome,
+    record::{Phase, Record},
 };
 
 /// Adds one exchange to every metric it belongs to. `traced` says that the `traceparent` sent upstream was ours.
@@ -137,11 +137,7 @@ fn observe_trouble(families: &Families, handles: &Handles, record: &Record) {
         };
         families.cancelled_after.with(&[agent, upstream, phase]).observe(record.duration.as_secs_f64());
     }
-    // A clock that ended the exchange also ended its last attempt: counted once.
-    let (last, earlier) = record.attempts.split_last().map_or((None, &[][..]), |(last, earlier)| (Some(last), earlier));
-    let fired = |attempt: &Attempt| attempt.reason.and_then(Reason::clock);
-    let ending = record.clock.or_else(|| last.and_then(fired));
-    for clock in earlier.iter().filter_map(fired).chain(ending) {
+    for clock in record.clocks() {
         families.timeouts.with(&[agent, upstream, clock.as_str()]).inc();
     }
 }

@@ -105,6 +105,7 @@ fn the_rarer_facts_have_their_counters() {
     let metrics = metrics();
     let mut odd = record();
     (odd.budget_exhausted, odd.sdk_retry_count, odd.skipped, odd.credentials_replaced) = (true, Some(2), Some("encoding"), true);
+    odd.usage_asked = true;
     odd.reply.usage = crate::wire::Usage::default();
     metrics.record(&odd, true, None);
     metrics.refused(None, Reason::Framing);
@@ -116,6 +117,7 @@ fn the_rarer_facts_have_their_counters() {
     check(&text, "pillion_observation_skipped_total{reason=\"encoding\"}", 1.0);
     check(&text, "pillion_passthrough_modified_total{reason=\"credentials\"}", 1.0);
     check(&text, "pillion_passthrough_modified_total{reason=\"trace\"}", 1.0);
+    check(&text, "pillion_passthrough_modified_total{reason=\"include_usage\"}", 1.0);
     check(&text, "pillion_usage_missing_total{upstream=\"openai\",model=\"gpt-4o\"}", 1.0);
     check(&text, "pillion_refusals_total{agent=\"unknown\",reason=\"framing\"}", 1.0);
     check(&text, "pillion_accept_errors_total", 1.0);
@@ -127,10 +129,10 @@ fn prompts_cost_tools_and_conversations_are_measured() {
     let metrics = metrics();
     let mut record = with_tools();
     record.rate_limits = vec![RateLimit { kind: LimitKind::Tokens, remaining: Some(17), reset: Some(Duration::from_millis(1500)) }];
-    metrics.record(&record, false);
+    metrics.record(&record, false, None);
     record.rate_limits[0].remaining = Some(11);
-    metrics.record(&record, false);
-    let text = metrics.render();
+    metrics.record(&record, false, None);
+    let text = metrics.render(Exposition::Text);
     let (of_agent, of_upstream) = ("{agent=\"planner\",model=\"gpt-4o\"}", "{upstream=\"openai\",model=\"gpt-4o\"}");
     check(&text, &format!("pillion_prompt_tokens_sum{of_agent}"), 1624.0);
     check(&text, &format!("pillion_prompt_window_ratio_sum{of_agent}"), 2.0 * 812.0 / 128_000.0);
@@ -151,7 +153,7 @@ fn a_call_that_never_came_back_is_an_error_without_a_duration() {
     let metrics = metrics();
     metrics.run(&ToolRun { error: Some(ToolError::NoResult), agent: None, ..tool_run() });
     metrics.schema_mismatch(Some("planner"), "search");
-    let text = metrics.render();
+    let text = metrics.render(Exposition::Text);
     check(&text, "pillion_tool_errors_total{agent=\"unknown\",tool=\"get_weather\",error_type=\"no_result\"}", 1.0);
     check(&text, "pillion_tool_schema_mismatches_total{agent=\"planner\",tool=\"search\"}", 1.0);
     assert!(!text.contains("pillion_tool_duration"), "{text}");
@@ -162,8 +164,8 @@ fn an_uncounted_prompt_is_measured_by_its_estimate() {
     let metrics = metrics();
     let mut record = with_tools();
     record.reply.usage = crate::wire::Usage::default();
-    metrics.record(&record, false);
-    let text = metrics.render();
+    metrics.record(&record, false, None);
+    let text = metrics.render(Exposition::Text);
     check(&text, "pillion_prompt_tokens_sum{agent=\"planner\",model=\"gpt-4o\"}", 830.0);
     assert!(!text.contains("pillion_token_estimate_error_ratio"), "{text}");
 }

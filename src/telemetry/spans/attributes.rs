@@ -24,7 +24,7 @@ impl Attributes {
 
     pub(super) fn names<'a>(&mut self, name: &'static str, values: impl Iterator<Item = &'a str>) -> &mut Self {
         let strings: Vec<StringValue> = values.map(|value| value.to_owned().into()).collect();
-        self.push(name, (!strings.is_empty()).then(|| Value::Array(Array::String(strings))))
+        self.push(name, (!strings.is_empty()).then_some(Value::Array(Array::String(strings))))
     }
 
     /// Beyond what OTLP can say, the largest it can.

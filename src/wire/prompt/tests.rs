@@ -1,29 +1,32 @@
 //! Who says what, in every dialect's shape.
 
-use super::super::{Data, Request};
-use super::*;
+use std::borrow::Cow;
 
-/// A message as one line: `Role name [text, text] {call id f(arguments)} <result id f: texts>`; what is absent is left out.
+use super::{
+    super::{Data, Request, Skipped, Text},
+    *,
+};
+
+/// A message as one line: `Role name [text|text] {call id f(arguments)} <result id f: texts>`; what is absent is left out.
 fn line(message: &Message<'_>) -> String {
-    let texts = |texts: &[super::super::Text<'_>]| texts.iter().map(|text| text.decoded(1000).into_owned()).collect::<Vec<_>>().join("|");
-    let mut line = format!("{:?}", message.role);
-    line.extend(message.name.iter().map(|name| format!(" {name}")));
-    if !message.texts.is_empty() {
-        line += &format!(" [{}]", texts(&message.texts));
-    }
-    for call in &message.calls {
+    let texts = |texts: &[Text<'_>]| texts.iter().map(|text| text.decoded(1000).into_owned()).collect::<Vec<_>>().join("|");
+    let or_none = |word: &Option<Cow<'_, str>>| word.as_deref().unwrap_or("-").to_owned();
+    let mut line = vec![format!("{:?}", message.role)];
+    line.extend(message.name.iter().map(ToString::to_string));
+    line.extend((!message.texts.is_empty()).then(|| format!("[{}]", texts(&message.texts))));
+    line.extend(message.calls.iter().map(|call| {
         let arguments = match call.arguments {
             Some(Data::Quoted(text)) => text.decoded(1000).into_owned(),
             Some(Data::Plain(raw)) => format!("={}", String::from_utf8_lossy(raw)),
             None => "-".to_owned(),
         };
-        line += &format!(" {{{} {}({arguments})}}", call.id.as_deref().unwrap_or("-"), call.name);
-    }
-    for result in &message.results {
+        format!("{{{} {}({arguments})}}", or_none(&call.id), call.name)
+    }));
+    line.extend(message.results.iter().map(|result| {
         let flag = if result.is_error == Some(true) { "!" } else { "" };
-        line += &format!(" <{} {}: {}{flag}>", result.id.as_deref().unwrap_or("-"), result.name.as_deref().unwrap_or("-"), texts(&result.texts));
-    }
-    line
+        format!("<{} {}: {}{flag}>", or_none(&result.id), or_none(&result.name), texts(&result.texts))
+    }));
+    line.join(" ")
 }
 
 fn check(dialect: Dialect, body: &str, expected: &[&str]) {
@@ -196,7 +199,7 @@ fn more_than_is_kept_is_counted_all_the_same() {
         let body = format!(r#"{{"model":"m","messages":[{}{element}]}}"#, format!("{element},").repeat(count - 1));
         let request = Request::read(Dialect::OpenaiChat, "/", body.as_bytes(), None);
         assert_eq!((request.call.prompt_messages, request.call.prompt_characters), (Some(messages), characters));
-        assert_eq!((request.skipped, request.prompt, request.frame), (Some(super::super::Skipped::Size), None, None));
+        assert_eq!((request.skipped, request.prompt, request.frame), (Some(Skipped::Size), None, None));
     };
     check("{}", MESSAGES_MAX + 1, 10_001, None);
     let many = format!(r#"{{"content":[{}"a"]}}"#, r#""a","#.repeat(25_000));

@@ -1,0 +1,121 @@
+//! The sums of one conversation: who took part, how long it goes, what it has cost.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use serde::Serialize;
+
+use super::{
+    format::{iso, maybe_seconds, seconds, short},
+    row::{Row, conversation_key},
+    sums::{Outcomes, Tokens},
+};
+use crate::{agent::Conversation, telemetry::record::Record};
+
+/// Agents that are told of one conversation.
+const AGENTS_MAX: usize = 50;
+
+/// What happened in one conversation so far.
+#[derive(Debug, Clone, Serialize)]
+pub struct ConversationSums {
+    /// Its number, as the memory knows it.
+    #[serde(skip)]
+    pub key: u64,
+    /// Its id: 16 hex digits, as in rows, spans and log lines.
+    pub id: Box<str>,
+    /// Its id by the agent's own word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given: Option<Box<str>>,
+    /// The trace of its latest exchange.
+    pub trace_id: Box<str>,
+    /// When its first exchange began.
+    #[serde(serialize_with = "iso")]
+    pub started_at: SystemTime,
+    /// When its latest exchange ended.
+    #[serde(serialize_with = "iso")]
+    pub last_activity: SystemTime,
+    /// From its first exchange to the end of the latest.
+    #[serde(rename = "duration_seconds", serialize_with = "seconds")]
+    pub duration: Duration,
+    /// Its exchanges so far.
+    pub turns: u64,
+    /// How they ended.
+    pub exchanges: Outcomes,
+    /// Who took part, as it was known when each exchange ended, and with how many exchanges.
+    pub agents: BTreeMap<Arc<str>, u64>,
+    /// Tokens.
+    pub tokens: Tokens,
+    /// What it has cost, as far as prices are known.
+    pub cost_usd: f64,
+    /// Length of its latest prompt in characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_characters: Option<u64>,
+    /// Time in which models answered.
+    #[serde(rename = "model_seconds", serialize_with = "seconds")]
+    pub model: Duration,
+    /// Time in which tools ran; those that ran at one time count each.
+    #[serde(rename = "tool_seconds", serialize_with = "seconds")]
+    pub tool: Duration,
+    /// Results of tools that came.
+    pub tool_results: u64,
+    /// Those that were errors.
+    pub tool_errors: u64,
+    /// The longest silence of the agents between two exchanges.
+    #[serde(rename = "longest_pause_seconds", serialize_with = "maybe_seconds", skip_serializing_if = "Option::is_none")]
+    pub longest_pause: Option<Duration>,
+}
+
+impl ConversationSums {
+    pub(super) fn new(conversation: &Conversation, record: &Record) -> Self {
+        Self {
+            key: conversation.id,
+            id: conversation_key(conversation.id),
+            given: None,
+            trace_id: "".into(),
+            started_at: record.started_at,
+            last_activity: record.started_at,
+            duration: Duration::ZERO,
+            turns: 0,
+            exchanges: Outcomes::default(),
+            agents: BTreeMap::new(),
+            tokens: Tokens::default(),
+            cost_usd: 0.0,
+            prompt_characters: None,
+            model: Duration::ZERO,
+            tool: Duration::ZERO,
+            tool_results: 0,
+            tool_errors: 0,
+            longest_pause: None,
+        }
+    }
+
+    pub(super) fn add(&mut self, record: &Record, row: &Row) {
+        if self.exchanges.total() > 0
+            && let Ok(pause) = record.started_at.duration_since(self.last_activity)
+        {
+            self.longest_pause = self.longest_pause.max(Some(pause));
+        }
+        self.given = row.conversation_given.clone().or(self.given.take());
+        self.trace_id = format!("{:032x}", record.trace.trace_id).into();
+        self.started_at = self.started_at.min(record.started_at);
+        self.last_activity = self.last_activity.max(record.ended_at());
+        self.duration = self.last_activity.duration_since(self.started_at).unwrap_or_default();
+        self.turns = self.turns.max(row.turn.unwrap_or_default());
+        self.exchanges.add(row.outcome);
+        if self.agents.len() < AGENTS_MAX || self.agents.contains_key(&row.agent) {
+            *self.agents.entry(short(&row.agent).into()).or_default() += 1;
+        }
+        self.tokens.add(&row.tokens);
+        self.cost_usd += row.cost_usd.unwrap_or_default();
+        self.prompt_characters = row.prompt_characters.or(self.prompt_characters);
+        self.model = self.model.saturating_add(record.duration);
+        for run in &record.tools {
+            self.tool = self.tool.saturating_add(run.duration);
+            self.tool_results += 1;
+            self.tool_errors += u64::from(run.error.is_some());
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! How times and short texts are written in `/api/*`.
+
+use std::time::{Duration, SystemTime};
+
+use serde::Serializer;
+
+use crate::telemetry::logs::Timestamp;
+
+/// Longest text of a row, in bytes.
+const TEXT_MAX: usize = 256;
+
+/// RFC 3339, in UTC, with milliseconds: `2026-01-01T12:00:01.123Z`.
+pub fn iso<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&Timestamp(*at))
+}
+
+/// The same, where there is a time.
+pub(super) fn maybe_iso<S: Serializer>(at: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => iso(at, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Seconds as a number.
+pub fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}
+
+/// Seconds as a number, where there are any.
+pub(super) fn maybe_seconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    match duration {
+        Some(duration) => seconds(duration, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// The text, cut.
+pub(super) fn short(text: &str) -> Box<str> {
+    text[..text.floor_char_boundary(TEXT_MAX)].into()
+}

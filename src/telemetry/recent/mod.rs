@@ -1,0 +1,104 @@
+//! What happened lately, for `/api/*` and for who ends a run: the last exchanges one by one, and sums of each agent and each conversation. All of it is
+//! bounded and small, and nothing in it is content.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::{
+    names::{OTHER, UNKNOWN},
+    record::Record,
+};
+
+mod agent;
+mod conversation;
+mod format;
+mod row;
+mod sums;
+
+pub use agent::{AgentSums, HangUps, LastError, Latency, ToolSums};
+pub use conversation::ConversationSums;
+pub use format::{iso, seconds};
+pub use row::{Row, ToolResult};
+pub use sums::{Outcomes, Tokens};
+
+/// Exchanges that are kept one by one.
+pub const ROWS_MAX: usize = 512;
+/// Agents with sums of their own; those beyond share one, `other`.
+const AGENTS_MAX: usize = 1_000;
+/// Conversations with sums; the one that was silent longest makes room.
+const CONVERSATIONS_MAX: usize = 512;
+
+/// What is kept.
+#[derive(Debug, Default)]
+pub struct Recent {
+    seen: AtomicU64,
+    rows: Mutex<VecDeque<Arc<Row>>>,
+    agents: Mutex<HashMap<Arc<str>, Arc<Mutex<AgentSums>>>>,
+    conversations: Mutex<HashMap<u64, ConversationSums>>,
+}
+
+impl Recent {
+    /// Adds one finished exchange.
+    pub(super) fn add(&self, record: &Record) {
+        let row = Arc::new(Row::of(record));
+        self.agent(record.agent.as_ref()).lock().unwrap_or_else(PoisonError::into_inner).add(record, &row);
+        if let Some(conversation) = &record.conversation {
+            let mut conversations = self.conversations.lock().unwrap_or_else(PoisonError::into_inner);
+            if conversations.len() >= CONVERSATIONS_MAX && !conversations.contains_key(&conversation.id) {
+                let oldest = conversations.iter().min_by_key(|(_, sums)| sums.last_activity).map(|(id, _)| *id);
+                oldest.and_then(|id| conversations.remove(&id));
+            }
+            conversations.entry(conversation.id).or_insert_with(|| ConversationSums::new(conversation, record)).add(record, &row);
+        }
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = if rows.len() >= ROWS_MAX { rows.pop_back() } else { None };
+        rows.push_front(row);
+        drop(rows);
+        // Freed behind the lock.
+        drop(oldest);
+        self.seen.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Exchanges that have ended so far.
+    pub fn seen(&self) -> u64 {
+        self.seen.load(Ordering::Relaxed)
+    }
+
+    /// The last exchanges, at most [`ROWS_MAX`], newest first.
+    pub fn rows(&self) -> Vec<Arc<Row>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// The sums of each agent, the one that was heard of last first.
+    pub fn agents(&self) -> Vec<AgentSums> {
+        let all: Vec<_> = self.agents.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let mut sums: Vec<_> = all.iter().map(|sums| sums.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect();
+        sums.sort_by(|a, b| b.last_seen.cmp(&a.last_seen).then_with(|| a.name.cmp(&b.name)));
+        sums
+    }
+
+    /// The sums of each conversation, the one that was heard of last first.
+    pub fn conversations(&self) -> Vec<ConversationSums> {
+        let mut sums: Vec<_> = self.conversations.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        sums.sort_by(|a, b| b.last_activity.cmp(&a.last_activity).then_with(|| a.key.cmp(&b.key)));
+        sums
+    }
+
+    fn agent(&self, name: Option<&Arc<str>>) -> Arc<Mutex<AgentSums>> {
+        let name = name.map_or(UNKNOWN, |name| name);
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sums) = agents.get(name) {
+            return Arc::clone(sums);
+        }
+        let name: Arc<str> = if agents.len() < AGENTS_MAX { name.into() } else { OTHER.into() };
+        Arc::clone(agents.entry(Arc::clone(&name)).or_insert_with(|| Arc::new(Mutex::new(AgentSums::none(name)))))
+    }
+}
+
+#[cfg(test)]
+mod tests;
