@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Moment, Rule, Source,
     heard::{Kind, Said, id_key},
-    memory::{Asked, Before, Memory, Thread},
+    memory::{Asked, Before, Exchange, Memory, Thread},
     recent::Few,
 };
 use crate::wire::TextMark;
@@ -33,15 +33,21 @@ pub(super) struct Belongs {
 type Candidate = (u64, bool);
 
 impl Memory {
-    /// The exchange that this request is the SDK's repetition of.
+    /// The exchange that this request is the SDK's repetition of. `None` also where it may be that of several: programs that are the same in every word.
     pub(super) fn repeated(&self, asked: &Asked<'_, '_>, now: Moment) -> Option<u64> {
         let retry = asked.arrival.sdk_retry.filter(|&retry| retry > 0)?;
         let earlier = self.index.bodies.find(&asked.body)?.newest().filter_map(|place| Some((*place, self.exchanges.find(place)?)));
-        let mut earlier = earlier.filter(|(_, exchange)| {
+        let may_be = |(_, exchange): &(u64, &Exchange)| {
             let is_recent = now.instant.saturating_duration_since(exchange.arrived.instant) < REPEAT_WINDOW;
             is_recent && !exchange.is_repeated && exchange.retry < retry && exchange.answered.is_none()
-        });
-        earlier.next().map(|(place, _)| place)
+        };
+        let mut left: Vec<_> = earlier.filter(may_be).collect();
+        narrow(&mut left, |(_, exchange)| exchange.retry + 1 == retry);
+        narrow(&mut left, |(_, exchange)| exchange.connection == asked.arrival.connection);
+        match *left {
+            [(place, _)] => Some(place),
+            _ => None,
+        }
     }
 
     /// Where a request belongs.
@@ -258,7 +264,7 @@ enum Nearest {
 }
 
 /// Leaves those that something speaks for, if it speaks for any.
-fn narrow(left: &mut Vec<Candidate>, tells: impl Fn(&Candidate) -> bool) {
+fn narrow<T>(left: &mut Vec<T>, tells: impl Fn(&T) -> bool) {
     if left.len() > 1 && left.iter().any(&tells) {
         left.retain(tells);
     }
@@ -269,6 +275,10 @@ fn narrow(left: &mut Vec<Candidate>, tells: impl Fn(&Candidate) -> bool) {
 fn fits_name(thread: &Thread, asked: &Asked<'_, '_>) -> bool {
     let is = |name: &Arc<str>| thread.agent.as_ref() == Some(name);
     let by_word = asked.arrival.agent.as_ref().is_none_or(|agent| is(agent) || thread.source != Source::Explicit);
-    let by_sign = asked.heard.sign.as_ref().is_none_or(|(name, rule)| *rule != Rule::HandOver || is(name) || thread.agent.is_none() && (thread.beside, thread.listed) != (0, 0));
+    let by_sign = asked
+        .heard
+        .sign
+        .as_ref()
+        .is_none_or(|(name, rule)| *rule != Rule::HandOver || is(name) || thread.agent.is_none() && (thread.beside, thread.listed) != (0, 0));
     by_word && by_sign
 }

@@ -62,6 +62,7 @@ pub(super) struct Exchange {
     pub(super) calls: Vec<u64>,
     pub(super) body: u64,
     pub(super) retry: u32,
+    pub(super) connection: u64,
     /// Whether the SDK has repeated it.
     pub(super) is_repeated: bool,
     /// The name that was known when it arrived.
@@ -200,6 +201,7 @@ impl Exchange {
             calls: Vec::new(),
             body: 0,
             retry: arrival.sdk_retry.unwrap_or(0),
+            connection: arrival.connection,
             is_repeated: false,
             agent: caller.0.clone(),
             source: caller.1,
@@ -246,9 +248,17 @@ impl Memory {
         let behind = known.and_then(|thread| match arrival.request.prompt.as_ref() {
             Some(prompt) if prompt.messages.is_empty() => thread.before.clone(),
             _ if !heard.goes_on => None,
-            _ => Some(Before { whole: thread.whole, text: heard.said.iter().find(|said| said.own).map(|said| said.mark), called: heard.called.clone() }),
+            _ => Some(Before {
+                whole: thread.whole,
+                text: heard.said.iter().find(|said| said.own).map(|said| said.mark),
+                called: heard.called.clone(),
+            }),
         });
-        let told = known.into_iter().flat_map(|thread| thread.said.newest()).map(|(name, mark)| Said { mark: *mark, name: Some(Arc::clone(name)), own: false });
+        let told = known.into_iter().flat_map(|thread| thread.said.newest()).map(|(name, mark)| Said {
+            mark: *mark,
+            name: Some(Arc::clone(name)),
+            own: false,
+        });
         Asked {
             arrival,
             heard,

@@ -84,7 +84,10 @@ fn two_agents_with_the_same_prompt_and_the_same_words_are_told_apart() {
     let bob = world.ask(&json!([prompt, user("user", "Go."), user("alice", "OK")]));
     world.answer(&bob, "OK");
     let again = world.ask(&json!([prompt, user("user", "Go."), own("OK"), user("bob", "OK")]));
-    assert_eq!([world.name(&alice), world.name(&bob), world.name(&again)], [Some("alice".to_owned()), Some("bob".to_owned()), Some("alice".to_owned())]);
+    assert_eq!(
+        [world.name(&alice), world.name(&bob), world.name(&again)],
+        [Some("alice".to_owned()), Some("bob".to_owned()), Some("alice".to_owned())]
+    );
     assert_eq!(live(&again), (Some("alice"), inferred(Rule::OwnHistory)));
 }
 
@@ -128,12 +131,15 @@ fn a_transfers_result_says_who_speaks_though_the_history_is_anothers() {
 #[test]
 fn own_turns_under_a_name_are_the_callers_where_users_have_names_too() {
     let mut world = World::new();
-    let classic = world.ask(&json!([system("Bob."), user("alice", "Hi."), {"role": "assistant", "name": "bob", "content": "Hello."}, user("alice", "So?")]));
+    let classic =
+        world.ask(&json!([system("Bob."), user("alice", "Hi."), {"role": "assistant", "name": "bob", "content": "Hello."}, user("alice", "So?")]));
     assert_eq!(live(&classic), (Some("bob"), inferred(Rule::OwnTurn)));
     // langgraph: another's turn is an assistant's too, and users have no names.
-    let graph = world.ask(&json!([system("Write."), {"role": "user", "content": "Write."}, {"role": "assistant", "name": "planner", "content": "A plan."}]));
+    let graph =
+        world.ask(&json!([system("Write."), {"role": "user", "content": "Write."}, {"role": "assistant", "name": "planner", "content": "A plan."}]));
     assert_eq!(live(&graph), (None, Source::Unknown));
-    let two = world.ask(&json!([user("u", "Hi."), {"role": "assistant", "name": "a", "content": "1"}, {"role": "assistant", "name": "b", "content": "2"}]));
+    let two =
+        world.ask(&json!([user("u", "Hi."), {"role": "assistant", "name": "a", "content": "1"}, {"role": "assistant", "name": "b", "content": "2"}]));
     assert_eq!(live(&two), (None, Source::Unknown));
 }
 
@@ -163,7 +169,8 @@ fn a_selection_is_known_and_foretells_who_speaks() {
     let text = format!("{ROLES}planner: the plan\n\n\n{CHOOSE}");
     let second = world.ask(&json!([system(&text)]));
     world.answer(&second, "planner or writer");
-    let third = world.ask(&json!([system(&text), own("planner or writer"), user("user", "No valid name was mentioned. Please select from: ['writer'].")]));
+    let third =
+        world.ask(&json!([system(&text), own("planner or writer"), user("user", "No valid name was mentioned. Please select from: ['writer'].")]));
     assert_eq!(live(&third), (Some(SELECTION), inferred(Rule::Selection)));
     world.answer(&third, "writer");
     // What stands under its name beats what was foretold.

@@ -20,7 +20,8 @@ fn what_goes_on_is_the_same_conversation_a_turn_later() {
     let mut world = World::new();
     let first = world.ask(&json!([{"role": "user", "content": "Go."}]));
     world.answer(&first, "Gone.");
-    let second = world.ask(&json!([{"role": "user", "content": "Go."}, {"role": "assistant", "content": "Gone."}, {"role": "user", "content": "And?"}]));
+    let second =
+        world.ask(&json!([{"role": "user", "content": "Go."}, {"role": "assistant", "content": "Gone."}, {"role": "user", "content": "And?"}]));
     let turn = |arrived: &crate::agent::Arrived| arrived.conversation.as_ref().unwrap().turn;
     assert_eq!((conversation(&first), turn(&first)), (conversation(&second), 1));
     assert_eq!((turn(&second), first.trace), (2, second.trace));
@@ -52,7 +53,8 @@ fn two_runs_with_the_same_beginning_are_two_and_each_goes_on_by_its_own_answer()
 fn runs_that_are_the_same_in_every_word_go_on_by_their_connections_or_apart() {
     let mut world = World::new();
     let start = json!([{"role": "user", "content": "Go."}]);
-    let next = json!([{"role": "user", "content": "Go."}, {"role": "assistant", "content": "Gone, as everybody."}, {"role": "user", "content": "And?"}]);
+    let next =
+        json!([{"role": "user", "content": "Go."}, {"role": "assistant", "content": "Gone, as everybody."}, {"role": "user", "content": "And?"}]);
     let (one, two) = (world.send(&on(1), &body(&start)), world.send(&on(2), &body(&start)));
     world.answer(&one, "Gone, as everybody.");
     world.answer(&two, "Gone, as everybody.");
@@ -111,7 +113,8 @@ fn the_agents_own_word_for_its_conversation_is_taken() {
     assert_eq!((conversation(&one), one.conversation.as_ref().unwrap().given.as_deref()), (conversation(&two), Some("x")));
     assert_ne!(conversation(&one), conversation(&other));
     world.answer(&one, "First answer of all.");
-    let next = json!([{"role": "user", "content": "One."}, {"role": "assistant", "content": "First answer of all."}, {"role": "user", "content": "More."}]);
+    let next =
+        json!([{"role": "user", "content": "One."}, {"role": "assistant", "content": "First answer of all."}, {"role": "user", "content": "More."}]);
     let unsaid = world.send(&way(None), &body(&next));
     assert_eq!(unsaid.conversation.unwrap().given.as_deref(), Some("x"));
 }
@@ -162,7 +165,8 @@ fn the_agents_own_trace_is_its_conversations() {
     let mut world = World::new();
     let first = world.send(&Way { trace: Some(77), ..CHAT }, &body(&json!([{"role": "user", "content": "Go."}])));
     world.answer(&first, "Gone.");
-    let second = world.ask(&json!([{"role": "user", "content": "Go."}, {"role": "assistant", "content": "Gone."}, {"role": "user", "content": "And?"}]));
+    let second =
+        world.ask(&json!([{"role": "user", "content": "Go."}, {"role": "assistant", "content": "Gone."}, {"role": "user", "content": "And?"}]));
     assert_eq!((first.trace, second.trace), (Some(77), Some(77)));
 }
 

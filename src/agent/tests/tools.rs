@@ -55,7 +55,10 @@ fn a_call_that_nobody_comes_back_to_ends_as_such() {
     let first = world.ask(&json!([{"role": "user", "content": "Weather?"}]));
     world.call(&first, &[("a", "get", "{}")]);
     world.pass(WAIT_MAX);
-    assert_eq!(world.agents.expire(world.now).iter().map(told).collect::<Vec<_>>(), [("get".to_owned(), WAIT_MAX.as_secs() + 1, Some(ToolError::NoResult))]);
+    assert_eq!(
+        world.agents.expire(world.now).iter().map(told).collect::<Vec<_>>(),
+        [("get".to_owned(), WAIT_MAX.as_secs() + 1, Some(ToolError::NoResult))]
+    );
     assert_eq!(world.agents.expire(world.now), []);
 }
 
@@ -74,7 +77,10 @@ fn an_agent_that_is_a_tool_runs_within_it_and_is_named_by_its_result() {
     let mut world = World::new();
     let boss = world.send(&Way { agent: Some("boss"), ..CHAT }, json!({"messages": [{"role": "user", "content": "Go."}]}).to_string().as_bytes());
     world.call(&boss, &[("a", "researcher", "{\"task\":\"find x\"}")]);
-    let child = world.send(&Way { connection: 2, ..CHAT }, json!({"messages": [{"role": "system", "content": "You research."}, {"role": "user", "content": "find x"}]}).to_string().as_bytes());
+    let child = world.send(
+        &Way { connection: 2, ..CHAT },
+        json!({"messages": [{"role": "system", "content": "You research."}, {"role": "user", "content": "find x"}]}).to_string().as_bytes(),
+    );
     assert_eq!((conversation(&child), child.trace), (conversation(&boss), boss.trace));
     let view = &world.agents.conversations(1)[0];
     assert_eq!((&*view.tools[0].name, &*view.children[0].tool, view.children[0].of.as_deref()), ("researcher", "researcher", Some("boss")));
@@ -85,7 +91,10 @@ fn an_agent_that_is_a_tool_runs_within_it_and_is_named_by_its_result() {
     assert_eq!((second.tools[0].agent.as_deref(), world.name(&child).as_deref()), (Some("boss"), Some("researcher")));
     // The same tool again: nobody else has that prompt in it.
     world.call(&second, &[("b", "researcher", "{\"task\":\"find y\"}")]);
-    let again = world.send(&Way { connection: 2, ..CHAT }, json!({"messages": [{"role": "system", "content": "You research."}, {"role": "user", "content": "find y"}]}).to_string().as_bytes());
+    let again = world.send(
+        &Way { connection: 2, ..CHAT },
+        json!({"messages": [{"role": "system", "content": "You research."}, {"role": "user", "content": "find y"}]}).to_string().as_bytes(),
+    );
     assert_eq!((again.agent.as_deref(), conversation(&again)), (Some("researcher"), conversation(&boss)));
 }
 
@@ -98,7 +107,10 @@ fn code_that_was_run_is_a_tool() {
     let code = json!({"role": "assistant", "name": "coder", "content": "```python\nprint(1/0)\n```"});
     let output = "exitcode: 1 (execution failed)\nCode output: \nTraceback (most recent call last):\n  File \"\", line 1, in <module>\nZeroDivisionError: division by zero\n";
     let second = world.ask(&json!([start, code, {"role": "user", "name": "user_proxy", "content": output}]));
-    assert_eq!(second.tools.iter().map(told).collect::<Vec<_>>(), [("code_execution".to_owned(), 1, Some(ToolError::Exception("ZeroDivisionError".into())))]);
+    assert_eq!(
+        second.tools.iter().map(told).collect::<Vec<_>>(),
+        [("code_execution".to_owned(), 1, Some(ToolError::Exception("ZeroDivisionError".into())))]
+    );
     world.answer(&second, "Better so.");
     let third = world.ask(&json!([start, code, {"role": "user", "name": "user_proxy", "content": output}, {"role": "assistant", "name": "coder", "content": "Better so."},
         {"role": "user", "name": "user_proxy", "content": "exitcode: 0 (execution succeeded)\nCode output: 1"}]));
