@@ -77,7 +77,13 @@ impl Memory {
             Received::Whole(..) => (&[], Some(Skipped::Encoding)),
             Received::Streamed(..) => (&[], (exchange.record().method == Method::POST).then_some(Skipped::Size)),
         };
-        let held = if let Received::Whole(body, _) = received && unread.is_none() { body.clone() } else { Bytes::new() };
+        let held = if let Received::Whole(body, _) = received
+            && unread.is_none()
+        {
+            body.clone()
+        } else {
+            Bytes::new()
+        };
         let now = Self::now();
         let known = self.agents.recall(dialect, body, now.instant);
         // A rule that asks for the system text wants the whole prompt.
@@ -89,6 +95,9 @@ impl Memory {
         known.resume().into_iter().for_each(|known| request.leave_out(known));
         self.place(exchange, (headers, target, dialect), (&request, body, &known), (caller, now));
         self.measure(exchange, &request.call);
+        if let Some(tools) = request.prompt.as_ref().and_then(|prompt| prompt.tools) {
+            exchange.declare(tools);
+        }
         (request.call, request.prompt.map(|prompt| prompt.list).unwrap_or_default())
     }
 

@@ -28,6 +28,7 @@ mod readme;
 mod retries;
 mod routes;
 mod rules;
+mod schemas;
 mod sizes;
 mod streams;
 mod tls;
