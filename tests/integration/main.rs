@@ -24,6 +24,7 @@ mod identity;
 mod life;
 mod names;
 mod oddities;
+mod reading;
 mod readme;
 mod retries;
 mod routes;
