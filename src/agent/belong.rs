@@ -266,6 +266,10 @@ fn narrow(left: &mut Vec<Candidate>, tells: impl Fn(&Candidate) -> bool) {
 fn fits_name(thread: &Thread, asked: &Asked<'_, '_>) -> bool {
     let is = |name: &Arc<str>| thread.agent.as_ref() == Some(name);
     let by_word = asked.arrival.agent.as_ref().is_none_or(|agent| is(agent) || thread.source != Source::Explicit);
-    let by_sign = asked.heard.sign.as_ref().is_none_or(|(name, rule)| *rule != Rule::HandOver || is(name) || thread.agent.is_none() && (thread.beside, thread.listed) != (0, 0));
+    let by_sign = asked
+        .heard
+        .sign
+        .as_ref()
+        .is_none_or(|(name, rule)| *rule != Rule::HandOver || is(name) || thread.agent.is_none() && (thread.beside, thread.listed) != (0, 0));
     by_word && by_sign
 }

@@ -167,7 +167,8 @@ impl<'r> Heard<'r> {
         let listed = systems.fold(0, |before: u64, message| before.rotate_left(7) ^ marked(&message.texts).hash);
         self.listed = Some(listed);
         let first = prompt.messages.iter().find(|message| message.role == Role::User && !message.texts.is_empty());
-        self.opening = first.map(|first| prefixed(first, None).map_or_else(|| marked(&first.texts), |(_, mark)| mark)).filter(|mark| !mark.is_empty());
+        self.opening =
+            first.map(|first| prefixed(first, None).map_or_else(|| marked(&first.texts), |(_, mark)| mark)).filter(|mark| !mark.is_empty());
     }
 
     fn take_kind(&mut self, prompt: &Prompt<'_>) {
@@ -177,7 +178,10 @@ impl<'r> Heard<'r> {
         if let Some(text) = selection {
             self.kind = Kind::Selection;
             let last = messages.last().filter(|last| last.role != Role::Assistant).and_then(|last| last.texts.first());
-            self.offered = last.map(|last| prompts::offered(&last.decoded(FORM_MAX))).filter(|offered| !offered.is_empty()).unwrap_or_else(|| prompts::offered(&text));
+            self.offered = last
+                .map(|last| prompts::offered(&last.decoded(FORM_MAX)))
+                .filter(|offered| !offered.is_empty())
+                .unwrap_or_else(|| prompts::offered(&text));
             let told = prompts::transcript(&text);
             if let Some((_, opening)) = told.first() {
                 self.opening = Some(TextMark::of(opening));
@@ -196,7 +200,11 @@ impl<'r> Heard<'r> {
         self.handed = handed(prompt).and_then(|(by, to)| Some((by?, to)));
         let hand_over = handed(prompt).map(|(_, to)| (to, Rule::HandOver));
         let own = orchestrator(prompt).or_else(|| own_turn(prompt)).map(|name| (name, Rule::OwnTurn));
-        let role = system(prompt).and_then(|system| form(system, |text| text.trim_start().starts_with("You are "))).as_deref().and_then(prompts::role).and_then(named);
+        let role = system(prompt)
+            .and_then(|system| form(system, |text| text.trim_start().starts_with("You are ")))
+            .as_deref()
+            .and_then(prompts::role)
+            .and_then(named);
         let role = role.map(|name| (name, Rule::Role));
         let mut signs = [hand_over, own, role].into_iter().flatten();
         let first = signs.next();
@@ -290,7 +298,8 @@ fn orchestrator(prompt: &Prompt<'_>) -> Option<Arc<str>> {
     if prompt.messages.first()?.role == Role::System || prompt.system.is_some() {
         return None;
     }
-    let shows_ledger = prompt.messages.first().filter(|first| first.role == Role::Assistant).is_some_and(|first| form(first, prompts::is_ledger).is_some());
+    let shows_ledger =
+        prompt.messages.first().filter(|first| first.role == Role::Assistant).is_some_and(|first| form(first, prompts::is_ledger).is_some());
     (shows_ledger || form(last, prompts::is_orchestrators).is_some()).then(|| prompts::ORCHESTRATOR.into())
 }
 

@@ -223,7 +223,11 @@ impl Memory {
         }
         let listed = heard.listed.or(known.map(|thread| thread.listed)).unwrap_or(0);
         let begun = known.map_or_else(|| beginning(arrival, heard.beside, listed), |thread| thread.whole);
-        let told = known.into_iter().flat_map(|thread| thread.said.newest()).map(|(name, mark)| Said { mark: *mark, name: Some(Arc::clone(name)), own: false });
+        let told = known.into_iter().flat_map(|thread| thread.said.newest()).map(|(name, mark)| Said {
+            mark: *mark,
+            name: Some(Arc::clone(name)),
+            own: false,
+        });
         Asked {
             arrival,
             heard,

@@ -102,7 +102,9 @@ fn of_object(text: &str) -> Option<ToolError> {
     match object.get("error")? {
         Value::String(said) if said.starts_with("Unknown tool name: ") => Some(ToolError::Unknown),
         Value::String(said) if !said.is_empty() => Some(ToolError::Failed),
-        Value::Array(list) if list.first().is_some_and(|first| first.get("loc").is_some() && first.get("msg").is_some()) => Some(ToolError::Arguments),
+        Value::Array(list) if list.first().is_some_and(|first| first.get("loc").is_some() && first.get("msg").is_some()) => {
+            Some(ToolError::Arguments)
+        }
         _ => None,
     }
 }
@@ -183,11 +185,18 @@ mod tests {
 
     #[test]
     fn an_exceptions_type_is_read_from_where_it_stands() {
-        let traceback = "Traceback (most recent call last):\n  File \"a.py\", line 3, in f\n    raise RuntimeError(\"x\")\nRuntimeError: no data for Rome\n";
+        let traceback =
+            "Traceback (most recent call last):\n  File \"a.py\", line 3, in f\n    raise RuntimeError(\"x\")\nRuntimeError: no data for Rome\n";
         check(traceback, exception("RuntimeError"));
-        check(&traceback.replace("\nRuntimeError: no data for Rome", "\nag2.exceptions.ToolNotFoundError: Tool `nope` not found"), Some(ToolError::Unknown));
+        check(
+            &traceback.replace("\nRuntimeError: no data for Rome", "\nag2.exceptions.ToolNotFoundError: Tool `nope` not found"),
+            Some(ToolError::Unknown),
+        );
         check(&traceback.replace("RuntimeError: no data for Rome\n", "httpx.ReadTimeout\n"), exception("ReadTimeout"));
-        check(&format!("{traceback}\nDuring handling of the above exception, another exception occurred:\n\n{}", traceback.replace("Runtime", "Key")), exception("KeyError"));
+        check(
+            &format!("{traceback}\nDuring handling of the above exception, another exception occurred:\n\n{}", traceback.replace("Runtime", "Key")),
+            exception("KeyError"),
+        );
         check("requests.exceptions.ConnectionError: refused", exception("ConnectionError"));
         check("TypeError: x is not a function\n    at f (a.js:1)", exception("TypeError"));
     }
@@ -195,9 +204,24 @@ mod tests {
     #[test]
     fn talk_about_errors_is_none() {
         for text in [
-            "", "no data for Rome", "Paris: sunny", "The last build ended with Error: 3", "error rate: 3 %", "Errors: 0", "Error", "Note: ValueError: is raised if …",
-            r#"{"error":null,"data":[1]}"#, r#"{"error":"","data":1}"#, r#"{"error":null}"#, r#"{"errors":[]}"#, r#"{"error":"x","detail":"y"}"#, "3 validation rules for x", "Errormessage: x",
-            "ErrorBoundary is a component", "Success: all", "HTTPError is a class of urllib",
+            "",
+            "no data for Rome",
+            "Paris: sunny",
+            "The last build ended with Error: 3",
+            "error rate: 3 %",
+            "Errors: 0",
+            "Error",
+            "Note: ValueError: is raised if …",
+            r#"{"error":null,"data":[1]}"#,
+            r#"{"error":"","data":1}"#,
+            r#"{"error":null}"#,
+            r#"{"errors":[]}"#,
+            r#"{"error":"x","detail":"y"}"#,
+            "3 validation rules for x",
+            "Errormessage: x",
+            "ErrorBoundary is a component",
+            "Success: all",
+            "HTTPError is a class of urllib",
         ] {
             check(text, None);
         }

@@ -43,7 +43,8 @@ fn replay() {
                 seen.push(None);
                 continue;
             }
-            let arrived = world.send(&Way { path, connection: exchange["connection"].as_u64().unwrap(), retry, ..CHAT }, text(request, "body").unwrap().as_bytes());
+            let arrived = world
+                .send(&Way { path, connection: exchange["connection"].as_u64().unwrap(), retry, ..CHAT }, text(request, "body").unwrap().as_bytes());
             let status = u16::try_from(exchange["status"].as_u64().unwrap_or(0)).unwrap();
             let reply = exchange.get("reply").map(|reply| match reply {
                 Value::String(text) => text.clone(),
