@@ -83,6 +83,8 @@ pub struct Record {
     pub agent_timeout: Option<Duration>,
     /// Its conversation, where one is known.
     pub conversation: Option<Conversation>,
+    /// The span of the tool that it runs within (an agent used as a tool), where it is not the agent's `traceparent` that says where it belongs.
+    pub within: Option<u64>,
     /// Runs of tools whose results this request brought.
     pub tools: Vec<ToolRun>,
     /// The prompt's tokens, as they were estimated before the provider counted them.
@@ -334,6 +336,7 @@ impl Record {
             overhead: Duration::ZERO,
             agent_timeout: None,
             conversation: None,
+            within: None,
             tools: Vec::new(),
             prompt_tokens: None,
             prompt_window: None,

@@ -43,7 +43,10 @@ mod tests {
 
     use super::{LimitKind, RateLimit, rate_limits};
 
-    fn check(headers: &[(&'static str, &'static str)], expected: &[(LimitKind, Option<u64>, Option<u64>)]) {
+    /// What is left, and milliseconds until the reset.
+    type Expected = (LimitKind, Option<u64>, Option<u64>);
+
+    fn check(headers: &[(&'static str, &'static str)], expected: &[Expected]) {
         let headers: HeaderMap = headers.iter().map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
         let expected: Vec<RateLimit> =
             expected.iter().map(|&(kind, remaining, reset)| RateLimit { kind, remaining, reset: reset.map(Duration::from_millis) }).collect();

@@ -107,6 +107,10 @@ fn the_parent_is_the_agents_span() {
     let span = &build(&Record { trace, ..once() })[0];
     assert_eq!((span.parent_span_id, span.parent_span_is_remote), (SpanId::from(7), true));
     assert_eq!(span.span_context.trace_flags().to_u8(), 3);
+    let within = &build(&Record { within: Some(9), ..once() })[0];
+    assert_eq!((within.parent_span_id, within.parent_span_is_remote), (SpanId::from(9), false));
+    let both = &build(&Record { trace, within: Some(9), ..once() })[0];
+    assert_eq!((both.parent_span_id, both.parent_span_is_remote), (SpanId::from(7), true));
     let root = &build(&once())[0];
     assert_eq!((root.parent_span_id, root.parent_span_is_remote), (SpanId::INVALID, false));
 }
