@@ -12,6 +12,7 @@ mod captures;
 mod carry;
 mod compressed;
 mod connections;
+mod contents;
 mod crowds;
 mod deadlines;
 mod framing;
