@@ -7,7 +7,7 @@ use super::{
     belong::Belongs,
     caller::Caller,
     heard::{Heard, Kind, join},
-    memory::{Asked, Exchange, Memory},
+    memory::{Asked, Exchange, Memory, SAME_MAX},
     names::is_transfer_to,
     runs,
     tool_errors::{self, Execution},
@@ -60,7 +60,7 @@ impl Memory {
         let mut exchange = Exchange::new(asked.arrival, (thread, number, turn), &caller, now);
         (exchange.body, exchange.parent) = (asked.body, parent);
         self.threads.touch(&thread, now.instant)?.last = asked.arrival.span_id;
-        self.index.bodies.entry(&asked.body, now.instant).add(asked.arrival.span_id, 8);
+        self.index.bodies.entry(&asked.body, now.instant).add(asked.arrival.span_id, SAME_MAX);
         self.folk.arrived((caller.0.as_ref(), caller.1), asked.arrival, 0, now);
         exchange.trace = asked.arrival.trace.unwrap_or(trace);
         self.exchanges.insert(asked.arrival.span_id, exchange, now.instant);

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Moment, Rule, Source,
     heard::{Kind, Said, id_key},
-    memory::{Asked, Memory, Thread},
+    memory::{Asked, Before, Memory, Thread},
     recent::Few,
 };
 use crate::wire::TextMark;
@@ -77,14 +77,17 @@ impl Memory {
             let fits = self.threads.find(&thread).is_some_and(|thread| thread.beside == asked.heard.beside && fits_name(thread, asked));
             return fits.then_some((thread, Rule::OwnHistory));
         }
-        if heard.goes_on {
-            let before = || asked.before.iter().copied().filter(|thread| self.could_continue(*thread, asked));
-            let answered = before().filter(|thread| self.carries_answer(*thread, asked));
+        if let Some(behind) = &asked.behind {
+            let places = self.index.wholes.find(&behind.whole).into_iter().flat_map(Few::newest).copied();
+            let answered = places.filter(|thread| self.could_continue(*thread, asked) && self.has_answered(*thread, behind));
             match self.nearest(answered, asked) {
                 Nearest::One(thread) => return Some((thread, Rule::OwnHistory)),
                 Nearest::Several => return None,
                 Nearest::None => {}
             }
+        }
+        if heard.goes_on {
+            let before = || asked.before.iter().copied().filter(|thread| self.could_continue(*thread, asked));
             // What was answered is not what came back (thoughts are cut off, JSON is written anew), but nobody else has begun like this.
             if let (Some(thread), None) = (before().next(), before().nth(1))
                 && self.threads.find(&thread).and_then(|thread| self.exchanges.find(&thread.last)).is_some_and(|last| last.answered.is_some())
@@ -113,11 +116,11 @@ impl Memory {
         thread.kind == asked.kind && (thread.beside, thread.listed) == (asked.heard.beside, asked.listed) && fits_name(thread, asked)
     }
 
-    /// Whether the request goes on behind the thread's last prompt with that one's answer.
-    fn carries_answer(&self, thread: u64, asked: &Asked<'_, '_>) -> bool {
-        let Some(last) = self.threads.find(&thread).and_then(|thread| self.exchanges.find(&thread.last)) else { return false };
-        let text = asked.heard.said.iter().find(|said| said.own).map(|said| said.mark);
-        text.is_some_and(|text| text == last.answer) || last.calls.iter().any(|call| asked.heard.called.contains(call))
+    /// Whether the thread's last prompt is this one, and was answered so.
+    fn has_answered(&self, thread: u64, behind: &Before) -> bool {
+        let Some(thread) = self.threads.find(&thread).filter(|thread| thread.whole == behind.whole) else { return false };
+        let Some(last) = self.exchanges.find(&thread.last) else { return false };
+        behind.text.is_some_and(|text| text == last.answer) || last.calls.iter().any(|call| behind.called.contains(call))
     }
 
     fn nearest(&self, threads: impl Iterator<Item = u64>, asked: &Asked<'_, '_>) -> Nearest {

@@ -3,12 +3,9 @@
 use super::{
     Ending, Moment, ToolRun,
     heard::{Kind, call_key, id_key},
-    memory::Memory,
+    memory::{Memory, SAME_MAX},
 };
 use crate::wire::Reply;
-
-/// Exchanges with the same answer that are remembered.
-const SAME_MAX: usize = 8;
 
 impl Memory {
     /// The good answer of this exchange has ended.

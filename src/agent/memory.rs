@@ -35,6 +35,8 @@ const OTHERS_MAX: usize = 32;
 const SAID_MAX: usize = 16;
 /// Most threads, connections and beginnings that are remembered of a conversation.
 const PARTS_MAX: usize = 64;
+/// Most of what is found by the same.
+pub(super) const SAME_MAX: usize = 8;
 /// Bytes at a body's beginning and end by which an SDK's repetition of it is known.
 const BODY_HEAD: usize = 2 << 10;
 const BODY_TAIL: usize = 4 << 10;
@@ -79,6 +81,8 @@ pub(super) struct Thread {
     pub(super) opening: Option<TextMark>,
     /// Its last prompt as a whole.
     pub(super) whole: u64,
+    /// What that one went on behind.
+    pub(super) before: Option<Before>,
     /// Whether no turn of a model is in that.
     pub(super) is_fresh: bool,
     pub(super) agent: Option<Arc<str>>,
@@ -98,6 +102,17 @@ pub(super) struct Thread {
     pub(super) within: Option<u64>,
     /// Whom it offers, if it is a selection.
     pub(super) offered: Vec<Arc<str>>,
+}
+
+/// The prompt that another one goes on behind, and what stands between them: the answer.
+#[derive(Debug, Clone)]
+pub(super) struct Before {
+    /// That prompt as a whole.
+    pub(super) whole: u64,
+    /// The answer's text.
+    pub(super) text: Option<TextMark>,
+    /// The tools that it called.
+    pub(super) called: Vec<u64>,
 }
 
 /// One run of a program.
@@ -128,6 +143,8 @@ pub(super) struct Index {
     pub(super) openings: Recent<TextMark, Few<u64>>,
     /// Conversations by the agent's own word.
     pub(super) given: Recent<Arc<str>, u64>,
+    /// Threads by their last prompts as a whole.
+    pub(super) wholes: Recent<u64, Few<u64>>,
     /// Exchanges by their bodies.
     pub(super) bodies: Recent<u64, Few<u64>>,
 }
@@ -140,6 +157,8 @@ pub(super) struct Asked<'a, 'r> {
     pub(super) kind: Kind,
     /// Threads whose last prompts it begins with, all the same to the byte; the newest first.
     pub(super) before: Vec<u64>,
+    /// The prompt and the answer that it goes on behind.
+    pub(super) behind: Option<Before>,
     pub(super) listed: u64,
     pub(super) opening: Option<TextMark>,
     pub(super) whole: u64,
@@ -195,6 +214,7 @@ impl Default for Memory {
             replies: Recent::new(FOUND_MAX, IDLE_MAX),
             openings: Recent::new(FOUND_MAX, IDLE_MAX),
             given: Recent::new(CONVERSATIONS_MAX, IDLE_MAX),
+            wholes: Recent::new(FOUND_MAX, IDLE_MAX),
             bodies: Recent::new(FOUND_MAX, IDLE_MAX),
         };
         Self {
@@ -223,6 +243,15 @@ impl Memory {
         }
         let listed = heard.listed.or(known.map(|thread| thread.listed)).unwrap_or(0);
         let begun = known.map_or_else(|| beginning(arrival, heard.beside, listed), |thread| thread.whole);
+        let behind = known.and_then(|thread| match arrival.request.prompt.as_ref() {
+            Some(prompt) if prompt.messages.is_empty() => thread.before.clone(),
+            _ if !heard.goes_on => None,
+            _ => Some(Before {
+                whole: thread.whole,
+                text: heard.said.iter().find(|said| said.own).map(|said| said.mark),
+                called: heard.called.clone(),
+            }),
+        });
         let told = known.into_iter().flat_map(|thread| thread.said.newest()).map(|(name, mark)| Said {
             mark: *mark,
             name: Some(Arc::clone(name)),
@@ -239,6 +268,7 @@ impl Memory {
             others,
             said: told.chain(heard.said.iter().cloned()).collect(),
             body: body_key(arrival.body),
+            behind,
             before,
         }
     }
@@ -247,7 +277,7 @@ impl Memory {
     pub(super) fn enter(&mut self, asked: &Asked<'_, '_>, thread: u64, exchange: Exchange, now: Moment) {
         let (arrival, place) = (asked.arrival, asked.arrival.span_id);
         let starts = (asked.whole, place);
-        self.index.bodies.entry(&asked.body, now.instant).add(place, 8);
+        self.index.bodies.entry(&asked.body, now.instant).add(place, SAME_MAX);
         let is_first = self.threads.find(&thread).is_some_and(|thread| thread.exchanges == 0);
         if let Some(conversation) = self.conversations.touch(&exchange.conversation, now.instant) {
             conversation.turns = exchange.turn;
@@ -260,7 +290,7 @@ impl Memory {
             }
         }
         if let Some(opening) = asked.opening.filter(|_| is_first) {
-            self.index.openings.entry(&opening, now.instant).add(exchange.conversation, 8);
+            self.index.openings.entry(&opening, now.instant).add(exchange.conversation, SAME_MAX);
         }
         self.keep(asked, thread, place, now);
         self.exchanges.insert(place, exchange, now.instant);
@@ -271,6 +301,8 @@ impl Memory {
         let (arrival, heard) = (asked.arrival, asked.heard);
         let Some(thread) = self.threads.touch(&number, now.instant) else { return };
         (thread.last, thread.whole, thread.is_fresh) = (place, asked.whole, asked.is_fresh);
+        thread.before.clone_from(&asked.behind);
+        self.index.wholes.entry(&asked.whole, now.instant).add(number, SAME_MAX);
         thread.exchanges += 1;
         if heard.tools != 0 {
             thread.tools = heard.tools;
@@ -309,6 +341,7 @@ impl Memory {
             tools: heard.tools,
             opening: asked.opening,
             whole: asked.whole,
+            before: None,
             is_fresh: asked.is_fresh,
             agent: None,
             source: Source::Unknown,
@@ -369,6 +402,7 @@ impl Memory {
         while self.index.replies.expired(at).is_some() {}
         while self.index.openings.expired(at).is_some() {}
         while self.index.given.expired(at).is_some() {}
+        while self.index.wholes.expired(at).is_some() {}
         while self.index.bodies.expired(at).is_some() {}
         self.heads.expire(at);
         self.folk.expire(at);
@@ -377,7 +411,7 @@ impl Memory {
     /// How many things are remembered, of all kinds.
     pub(super) fn len(&self) -> usize {
         let index = &self.index;
-        let found = index.answers.len() + index.replies.len() + index.openings.len() + index.given.len() + index.bodies.len();
+        let found = index.answers.len() + index.replies.len() + index.openings.len() + index.given.len() + index.wholes.len() + index.bodies.len();
         self.exchanges.len() + self.threads.len() + self.conversations.len() + self.heads.len() + self.runs.len() + self.folk.len() + found
     }
 }

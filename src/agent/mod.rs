@@ -25,6 +25,8 @@ use tokio::time::Instant;
 
 pub use caller::SELECTION;
 pub use heads::{HeadId, Heads, Known, Recalled, Trail};
+#[cfg(test)]
+use runs::WAIT_MAX;
 pub use views::{AgentView, Child, ConversationView, Counts, HangUps, RunningTool};
 
 use heard::Heard;

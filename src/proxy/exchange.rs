@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use http::request;
 use tokio::time::Instant;
 
@@ -90,6 +91,12 @@ impl Exchange {
     /// It is remembered, and what becomes of it shall be too.
     pub fn remember(&mut self, memory: Memory, place: Option<Place>) {
         self.place = Some((memory, place));
+    }
+
+    /// Keeps what is asked for its span, where the config wants that.
+    pub fn capture(&mut self, body: &Bytes) {
+        let telemetry = self.telemetry.clone();
+        telemetry.capture(self.record(), body);
     }
 
     /// Waits for `other`; the time is not ours.

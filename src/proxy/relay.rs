@@ -361,7 +361,11 @@ impl Relay {
         if let Some(reading) = self.answer.reading.take() {
             record.streamed = reading.is_stream();
             record.skipped = reading.skipped().map(wire::Skipped::name).or(record.skipped);
-            record.reply = reading.into_reply();
+            let said;
+            (record.reply, said) = reading.into_contents();
+            if let Some(contents) = &mut record.contents {
+                contents.said = said;
+            }
         }
     }
 

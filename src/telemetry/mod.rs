@@ -17,12 +17,14 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use prometheus::proto::MetricType;
 use tracing::Subscriber;
 use tracing_subscriber::layer::SubscriberExt as _;
 
+mod contents;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod logs;
 mod metrics;
 pub mod names;
@@ -33,7 +35,10 @@ mod record;
 mod spans;
 mod trace;
 
+pub use contents::{ANSWER_MAX, Captured};
+use contents::Capture;
 use logs::{Log, LogLayer};
+pub use logs::{Short, Word};
 pub use metrics::{ConnectionGauge, Exposition, InFlight};
 use metrics::{Metrics, Probe, Trace};
 use names::{Outcome, Reason, Side};
@@ -57,6 +62,7 @@ struct Inner {
     log: Log,
     /// `None` where no receiver is configured.
     otlp: Option<Otlp>,
+    capture: Capture,
     propagate: bool,
     recent: Recent,
     /// Exchanges by outcome, in the order of [`Outcome::index`].
@@ -80,9 +86,20 @@ impl Telemetry {
             metrics.probe(Probe::new(names::metrics::SPANS, MetricType::COUNTER, otlp.counts()));
             metrics.probe(Probe::new(names::metrics::SPAN_QUEUE, MetricType::GAUGE, move || vec![("", waiting())]));
         }
-        Ok(Self {
-            inner: Arc::new(Inner { metrics, log, otlp, propagate: config.propagate, recent: Recent::default(), outcomes: Default::default() }),
-        })
+        let capture = Capture::new(config.capture_content && otlp.is_some());
+        let (propagate, recent, outcomes) = (config.propagate, Recent::default(), Default::default());
+        Ok(Self { inner: Arc::new(Inner { metrics, log, otlp, capture, propagate, recent, outcomes }) })
+    }
+
+    /// Keeps what an exchange asks for its span, where `telemetry.capture_content` says so and there is room.
+    pub fn capture(&self, record: &mut Record, body: &Bytes) {
+        let capture = &self.inner.capture;
+        if capture.is_on() {
+            record.contents = capture.keep(body).map(Box::new);
+            if record.contents.is_none() {
+                record.skipped.get_or_insert("contents");
+            }
+        }
     }
 
     /// Reports one finished exchange. To be called exactly once for each, however it ended; from a `Drop` too: it never waits and never panics.
@@ -91,8 +108,9 @@ impl Telemetry {
         let reported = catch_unwind(AssertUnwindSafe(|| {
             record.bound();
             inner.outcomes[record.outcome.index()].fetch_add(1, Ordering::Relaxed);
+            let contents = record.contents.take();
             let record = Arc::new(record);
-            inner.metrics.record(&record, inner.propagate, inner.trace(&record));
+            inner.metrics.record(&record, inner.propagate, inner.trace(&record, contents));
             inner.log.exchange(&record);
             inner.recent.add(&record);
         }));
@@ -190,9 +208,9 @@ impl Telemetry {
 impl Inner {
     /// Gives the record's spans to the export, and says where the exchange can be looked up then. Without an export of our own that is the agent's
     /// trace, if it is kept.
-    fn trace(&self, record: &Arc<Record>) -> Option<Trace> {
+    fn trace(&self, record: &Arc<Record>, contents: Option<Box<Captured>>) -> Option<Trace> {
         let span_id = match &self.otlp {
-            Some(otlp) => otlp.put(record).then_some(Some(record.trace.span_id))?,
+            Some(otlp) => otlp.put(record, contents).then_some(Some(record.trace.span_id))?,
             None => (record.trace.parent_id.is_some() && record.trace.is_sampled()).then_some(None)?,
         };
         Some(Trace { trace_id: record.trace.trace_id, span_id, at: record.ended_at() })

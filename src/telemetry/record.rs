@@ -10,6 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
+    contents::Captured,
     names::{AttemptResult, Clock, ERROR_OTHER, LimitKind, Outcome, Reason},
     trace::TraceContext,
 };
@@ -108,6 +109,8 @@ pub struct Record {
     pub credentials_replaced: bool,
     /// Whether token counts were asked for on the agent's behalf.
     pub usage_asked: bool,
+    /// What was asked and answered, where that is captured. Taken out before anything but the exchange's span is made of this record.
+    pub contents: Option<Box<Captured>>,
 }
 
 /// Longest text kept of what traffic says, in bytes. A record that waits in a queue is of bounded size.
@@ -346,6 +349,7 @@ impl Record {
             skipped: None,
             credentials_replaced: false,
             usage_asked: false,
+            contents: None,
         }
     }
 }

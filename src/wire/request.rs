@@ -120,6 +120,15 @@ impl<'a> Request<'a> {
         request
     }
 
+    /// Leaves out the messages that were known before, though they were read again: then it says what it would if they had not been.
+    pub fn leave_out(&mut self, resume: &Resume) {
+        let Some(prompt) = self.prompt.as_mut().filter(|prompt| prompt.known == 0 && prompt.list.start == resume.start) else { return };
+        if resume.messages > 0 && prompt.messages.get(resume.messages - 1).is_some_and(|last| last.end == resume.at) {
+            prompt.messages.drain(..resume.messages);
+            (prompt.known, prompt.known_characters) = (resume.messages, resume.characters);
+        }
+    }
+
     /// How a body that goes on behind the first `count` of the messages that were read need not be read again. `None` if there are not so many.
     pub fn resume(&self, count: usize) -> Option<Resume> {
         let (prompt, frame) = (self.prompt.as_ref()?, self.frame.as_ref()?);

@@ -209,11 +209,11 @@ fn chunk(text: &[u8]) -> Result<Verdict, NotJson> {
     let (mut before, mut usage, mut no_choices) = (open, None, false);
     skim.object(|skim, key| {
         match key {
-            b"usage" => usage = Some((before, skim.value()?, skim.at())),
+            b"usage" => usage = Some((before, skim.value()?, skim.offset())),
             b"choices" => no_choices = is_empty_list(skim.value()?),
             _ => skim.skip()?,
         }
-        before = skim.at();
+        before = skim.offset();
         Ok(())
     })?;
     let Some((before, usage, end)) = usage.filter(|_| skim.is_at_end()) else { return Ok(Verdict::Stays) };

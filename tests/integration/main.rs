@@ -34,4 +34,5 @@ mod tls;
 mod tls_faults;
 mod trailers;
 mod unix;
+mod usage;
 mod websockets;

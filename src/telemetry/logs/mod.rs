@@ -18,7 +18,9 @@ mod text;
 mod time;
 mod writer;
 
+pub use escape::Word;
 pub(crate) use events::LogLayer;
+pub use time::Short;
 pub(super) use time::Timestamp;
 use writer::Writer;
 

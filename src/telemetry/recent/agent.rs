@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    format::{iso, maybe_seconds, seconds, short},
+    format::{iso, maybe_iso, maybe_seconds, seconds, short},
     row::{Row, phase},
     sums::{Outcomes, Tokens},
 };
@@ -34,11 +34,11 @@ pub struct AgentSums {
     /// Exchanges by how the name was known.
     pub sources: BTreeMap<&'static str, u64>,
     /// When its first exchange began.
-    #[serde(serialize_with = "iso")]
-    pub first_seen: SystemTime,
+    #[serde(serialize_with = "maybe_iso", skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<SystemTime>,
     /// When its latest exchange ended.
-    #[serde(serialize_with = "iso")]
-    pub last_seen: SystemTime,
+    #[serde(serialize_with = "maybe_iso", skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<SystemTime>,
     /// Models it asked for, and how often.
     pub models: BTreeMap<Box<str>, u64>,
     /// How its exchanges ended.
@@ -135,12 +135,13 @@ pub struct ToolSums {
 }
 
 impl AgentSums {
-    pub(super) fn new(name: Arc<str>) -> Self {
+    /// Of an agent of which no exchange has ended under its name.
+    pub fn none(name: Arc<str>) -> Self {
         Self {
             name,
             sources: BTreeMap::new(),
-            first_seen: SystemTime::UNIX_EPOCH,
-            last_seen: SystemTime::UNIX_EPOCH,
+            first_seen: None,
+            last_seen: None,
             models: BTreeMap::new(),
             exchanges: Outcomes::default(),
             tokens: Tokens::default(),
@@ -160,10 +161,8 @@ impl AgentSums {
     }
 
     pub(super) fn add(&mut self, record: &Record, row: &Row) {
-        if self.exchanges.total() == 0 || row.started_at < self.first_seen {
-            self.first_seen = row.started_at;
-        }
-        self.last_seen = self.last_seen.max(record.ended_at());
+        self.first_seen = self.first_seen.map_or(Some(row.started_at), |first| Some(first.min(row.started_at)));
+        self.last_seen = self.last_seen.max(Some(record.ended_at()));
         *self.sources.entry(row.agent_source).or_default() += 1;
         self.exchanges.add(row.outcome);
         if let Some(model) = row.model.as_deref() {

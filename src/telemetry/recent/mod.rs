@@ -96,7 +96,7 @@ impl Recent {
             return Arc::clone(sums);
         }
         let name: Arc<str> = if agents.len() < AGENTS_MAX { name.into() } else { OTHER.into() };
-        Arc::clone(agents.entry(Arc::clone(&name)).or_insert_with(|| Arc::new(Mutex::new(AgentSums::new(name)))))
+        Arc::clone(agents.entry(Arc::clone(&name)).or_insert_with(|| Arc::new(Mutex::new(AgentSums::none(name)))))
     }
 }
 

@@ -269,7 +269,7 @@ fn every_span_keeps_to_the_conventions() {
     for mode in [AttemptSpans::Always, AttemptSpans::WhenRetried] {
         let spans = Spans::new(mode, false);
         for record in exchanges() {
-            let built = spans.build(&record);
+            let built = spans.build(&record, None);
             assert_eq!(built.len(), spans.count(&record));
             let (tools, attempts): (Vec<_>, Vec<_>) = built[1..].iter().partition(|span| span.span_kind == SpanKind::Internal);
             Told::of(&built[0]).check(&of_exchange(&record, attempts.is_empty()), &mut seen);

@@ -20,7 +20,7 @@ use crate::{
 
 fn build(record: &Record) -> Vec<SpanData> {
     let spans = Spans::new(AttemptSpans::WhenRetried, false);
-    let built = spans.build(record);
+    let built = spans.build(record, None);
     assert_eq!(built.len(), spans.count(record));
     built
 }
@@ -94,7 +94,7 @@ fn a_retried_error_has_attempt_spans_and_does_not_fail_the_exchange() {
 #[test]
 fn attempt_spans_are_for_what_failed_or_was_retried_unless_always() {
     let failed = Record { attempts: vec![attempt(AttemptResult::Connect, None)], ..record() };
-    let count = |mode, propagate, record: &Record| Spans::new(mode, propagate).build(record).len();
+    let count = |mode, propagate, record: &Record| Spans::new(mode, propagate).build(record, None).len();
     assert_eq!(count(AttemptSpans::WhenRetried, false, &once()), 1);
     assert_eq!(count(AttemptSpans::WhenRetried, false, &failed), 2);
     assert_eq!(count(AttemptSpans::Always, false, &once()), 2);
