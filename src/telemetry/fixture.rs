@@ -62,10 +62,6 @@ pub(crate) fn record() -> Record {
         request_bytes: 4096,
         reply_bytes: 20_000,
         ..Record::begin(trace, Instant::now(), started_at, http::Method::POST, "/v1/chat/completions".to_owned())
-        skipped: None,
-        credentials_replaced: false,
-        usage_asked: false,
-        contents: None,
     }
 }
 
