@@ -77,7 +77,13 @@ impl Memory {
             Received::Whole(..) => (&[], Some(Skipped::Encoding)),
             Received::Streamed(..) => (&[], (exchange.record().method == Method::POST).then_some(Skipped::Size)),
         };
-        let held = if let Received::Whole(body, _) = received && unread.is_none() { body.clone() } else { Bytes::new() };
+        let held = if let Received::Whole(body, _) = received
+            && unread.is_none()
+        {
+            body.clone()
+        } else {
+            Bytes::new()
+        };
         let now = Self::now();
         let known = self.agents.recall(dialect, body, now.instant);
         // A rule that asks for the system text wants the whole prompt.

@@ -35,8 +35,8 @@ mod record;
 mod spans;
 mod trace;
 
-pub use contents::{ANSWER_MAX, Captured};
 use contents::Capture;
+pub use contents::{ANSWER_MAX, Captured};
 use logs::{Log, LogLayer};
 pub use logs::{Short, Word};
 pub use metrics::{ConnectionGauge, Exposition, InFlight};

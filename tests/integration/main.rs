@@ -24,6 +24,7 @@ mod identity;
 mod life;
 mod names;
 mod oddities;
+mod prompts;
 mod readme;
 mod retries;
 mod routes;

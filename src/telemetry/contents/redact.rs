@@ -7,8 +7,27 @@ use serde_json::Value;
 
 /// How keys begin.
 const PREFIXES: [&str; 21] = [
-    "sk-", "sk_live_", "sk_test_", "rk_live_", "pk-lf-", "AIza", "ya29.", "gsk_", "xai-", "pplx-", "nvapi-", "hf_", "r8_", "ghp_", "gho_", "ghs_",
-    "github_pat_", "glpat-", "xox", "AKIA", "eyJ",
+    "sk-",
+    "sk_live_",
+    "sk_test_",
+    "rk_live_",
+    "pk-lf-",
+    "AIza",
+    "ya29.",
+    "gsk_",
+    "xai-",
+    "pplx-",
+    "nvapi-",
+    "hf_",
+    "r8_",
+    "ghp_",
+    "gho_",
+    "ghs_",
+    "github_pat_",
+    "glpat-",
+    "xox",
+    "AKIA",
+    "eyJ",
 ];
 /// A shorter word is no key.
 const LENGTH_MIN: usize = 16;
@@ -88,7 +107,9 @@ mod tests {
         check("\"AIzaSyA1234567890abcdefgh\"", "\"AIza***\"");
         check("two: ghp_0123456789abcdefghij ghp_0123456789abcdefghij", "two: ghp_*** ghp_***");
         check("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", "eyJ***");
-        for plain in ["", "sk-learn-based-classifiers", "Bearer of good news", "the bearer understandable-words", "sk-1", "0123456789abcdef0123", "你好 🦀"] {
+        for plain in
+            ["", "sk-learn-based-classifiers", "Bearer of good news", "the bearer understandable-words", "sk-1", "0123456789abcdef0123", "你好 🦀"]
+        {
             check(plain, plain);
         }
     }
