@@ -7,6 +7,7 @@ use super::{
     Moment, Rule, Source,
     heard::{Kind, Said, id_key},
     memory::{Asked, Before, Memory, Thread},
+    prompts::ORCHESTRATOR,
     recent::Few,
 };
 use crate::wire::TextMark;
@@ -33,15 +34,25 @@ pub(super) struct Belongs {
 type Candidate = (u64, bool);
 
 impl Memory {
-    /// The exchange that this request is the SDK's repetition of.
+    /// The exchange that this request is the SDK's repetition of. Where several have asked the same, the one on this connection alone can be it.
     pub(super) fn repeated(&self, asked: &Asked<'_, '_>, now: Moment) -> Option<u64> {
         let retry = asked.arrival.sdk_retry.filter(|&retry| retry > 0)?;
         let earlier = self.index.bodies.find(&asked.body)?.newest().filter_map(|place| Some((*place, self.exchanges.find(place)?)));
-        let mut earlier = earlier.filter(|(_, exchange)| {
+        let earlier = earlier.filter(|(_, exchange)| {
             let is_recent = now.instant.saturating_duration_since(exchange.arrived.instant) < REPEAT_WINDOW;
             is_recent && !exchange.is_repeated && exchange.retry < retry && exchange.answered.is_none()
         });
-        earlier.next().map(|(place, _)| place)
+        let mut earlier: Vec<(u64, u64)> = earlier.map(|(place, exchange)| (place, exchange.conversation)).collect();
+        narrow(&mut earlier, |(_, conversation)| self.is_on_connection(*conversation, asked));
+        match *earlier {
+            [(place, _)] => Some(place),
+            _ => None,
+        }
+    }
+
+    /// Whether something of the conversation came on the request's connection.
+    fn is_on_connection(&self, conversation: u64, asked: &Asked<'_, '_>) -> bool {
+        self.conversations.find(&conversation).is_some_and(|conversation| conversation.connections.contains(&asked.arrival.connection))
     }
 
     /// Where a request belongs.
@@ -103,7 +114,12 @@ impl Memory {
         let own = asked.heard.said.iter().rev().filter(|said| said.own && said.mark.length >= TELLING_MIN);
         let answered = own.flat_map(|said| self.answering(said.mark)).filter_map(|place| Some(self.exchanges.find(&place)?.thread));
         let called = asked.heard.called.iter().rev().flat_map(|&key| self.runs.of_id(key)).map(|(_, run)| run.caller.thread);
-        let fits = |thread: &u64| self.could_continue(*thread, asked) && !asked.before.contains(thread);
+        // Others' calls may stand there as an assistant's.
+        let is_others = |thread: &u64| {
+            let agent = self.threads.find(thread).and_then(|thread| thread.agent.as_ref());
+            agent.is_some_and(|agent| asked.others.contains(agent) && **agent != *ORCHESTRATOR)
+        };
+        let fits = |thread: &u64| self.could_continue(*thread, asked) && !asked.before.contains(thread) && !is_others(thread);
         match self.nearest(answered.chain(called).filter(fits), asked) {
             Nearest::One(thread) => Some(thread),
             Nearest::Several | Nearest::None => None,
@@ -181,10 +197,14 @@ impl Memory {
             || asked.said.iter().any(|said| said.mark == opening)
     }
 
-    /// The conversation that began with the same text, if there is one alone; that of the thread whose prompt it repeats, if that one is under way.
+    /// The conversation that began with the same text, if there is one alone; that of the thread whose prompt it repeats, if that one is under way: it
+    /// failed, or asks again on the same connection. Else another run has come just as far.
     fn begun_like(&self, asked: &Asked<'_, '_>, now: Moment) -> Option<u64> {
         let under_way = asked.before.iter().filter_map(|thread| self.threads.find(thread)).filter(|thread| !thread.is_fresh);
-        let under_way: Vec<Candidate> = under_way.map(|thread| (thread.conversation, true)).collect();
+        let asks_again = |thread: &&Thread| {
+            self.is_on_connection(thread.conversation, asked) || self.exchanges.find(&thread.last).is_some_and(|last| last.has_failed)
+        };
+        let under_way: Vec<Candidate> = under_way.filter(asks_again).map(|thread| (thread.conversation, true)).collect();
         if !under_way.is_empty() {
             return self.choose(under_way, asked);
         }
@@ -258,7 +278,7 @@ enum Nearest {
 }
 
 /// Leaves those that something speaks for, if it speaks for any.
-fn narrow(left: &mut Vec<Candidate>, tells: impl Fn(&Candidate) -> bool) {
+fn narrow<T>(left: &mut Vec<T>, tells: impl Fn(&T) -> bool) {
     if left.len() > 1 && left.iter().any(&tells) {
         left.retain(tells);
     }
@@ -270,7 +290,6 @@ fn fits_name(thread: &Thread, asked: &Asked<'_, '_>) -> bool {
     let is = |name: &Arc<str>| thread.agent.as_ref() == Some(name);
     let by_word = asked.arrival.agent.as_ref().is_none_or(|agent| is(agent) || thread.source != Source::Explicit);
     let by_sign = asked
-        .heard
         .sign
         .as_ref()
         .is_none_or(|(name, rule)| *rule != Rule::HandOver || is(name) || thread.agent.is_none() && (thread.beside, thread.listed) != (0, 0));

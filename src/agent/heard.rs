@@ -77,6 +77,10 @@ pub(super) struct Heard<'r> {
     pub(super) said: Vec<Said>,
     /// Names of others that speak in it.
     pub(super) names: Vec<Arc<str>>,
+    /// Names under which assistants call tools in it: where users have names (classic `AutoGen`), only others' calls have one.
+    pub(super) callers: Vec<Arc<str>>,
+    /// That of the call that it goes on with.
+    pub(super) goes_on_as: Option<Arc<str>>,
     /// The calls that the model's turns in it tell, by [`call_key`].
     pub(super) called: Vec<u64>,
     pub(super) brought: Vec<Brought<'r>>,
@@ -98,6 +102,7 @@ impl<'r> Heard<'r> {
         heard.beside = prompt.system.as_ref().map_or(0, |system| marked(&system.texts).hash);
         let messages = &prompt.messages;
         heard.goes_on = messages.first().is_some_and(|first| first.role == Role::Assistant);
+        heard.goes_on_as = messages.first().filter(|first| !first.calls.is_empty()).and_then(|first| first.name.as_deref()).and_then(named);
         heard.has_more = messages.last().is_some_and(|last| last.role == Role::User && last.results.is_empty());
         let marked_from = messages.len().saturating_sub(SAID_MAX);
         let looked_from = messages.len().saturating_sub(LOOKED_MAX);
@@ -131,13 +136,17 @@ impl<'r> Heard<'r> {
     }
 
     fn take_name(&mut self, message: &Message<'_>) {
-        if message.role == Role::User
-            && self.names.len() < NAMES_MAX
+        let names = match message.role {
+            Role::User => &mut self.names,
+            Role::Assistant if !message.calls.is_empty() => &mut self.callers,
+            _ => return,
+        };
+        if names.len() < NAMES_MAX
             && let Some(name) = message.name.as_deref()
-            && !self.names.iter().any(|known| **known == *name)
+            && !names.iter().any(|known| **known == *name)
             && let Some(name) = named(name)
         {
-            self.names.push(name);
+            names.push(name);
         }
     }
 
@@ -309,6 +318,8 @@ fn own_turn(prompt: &Prompt<'_>) -> Option<Arc<str>> {
     let mut others = false;
     for message in &prompt.messages {
         match (message.role, message.name.as_deref()) {
+            // Its own calls of tools have no name there; others' stand as an assistant's too, under theirs.
+            (Role::Assistant, Some(_)) if !message.calls.is_empty() => {}
             (Role::User, Some(name)) if own != Some(name) => others = true,
             (Role::Assistant, Some(name)) if own.is_none_or(|own| own == name) => own = Some(name),
             (Role::User, _) | (Role::Assistant, Some(_)) => return None,
@@ -316,6 +327,7 @@ fn own_turn(prompt: &Prompt<'_>) -> Option<Arc<str>> {
             _ => {}
         }
     }
-    let is_other = |own: &&str| prompt.messages.iter().any(|message| message.role == Role::User && message.name.as_deref() == Some(own));
+    let is_others = |message: &Message<'_>| message.role == Role::User || !message.calls.is_empty();
+    let is_other = |own: &&str| prompt.messages.iter().any(|message| is_others(message) && message.name.as_deref() == Some(own));
     own.filter(|own| others && !is_other(own)).and_then(named)
 }

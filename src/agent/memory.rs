@@ -10,7 +10,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Arrival, HeadId, Heads, Moment, Source,
+    Arrival, HeadId, Heads, Moment, Rule, Source,
     caller::Caller,
     folk::Folk,
     heard::{Heard, Kind, Said, join},
@@ -102,6 +102,8 @@ pub(super) struct Thread {
     pub(super) within: Option<u64>,
     /// Whom it offers, if it is a selection.
     pub(super) offered: Vec<Arc<str>>,
+    /// Its caller's name, as its last prompt says it.
+    pub(super) sign: Option<(Arc<str>, Rule)>,
 }
 
 /// The prompt that another one goes on behind, and what stands between them: the answer.
@@ -165,6 +167,8 @@ pub(super) struct Asked<'a, 'r> {
     pub(super) is_fresh: bool,
     pub(super) others: Few<Arc<str>>,
     pub(super) said: Vec<Said>,
+    /// The caller's name, as the request says it; a prompt that is known to its end says what it said before.
+    pub(super) sign: Option<(Arc<str>, Rule)>,
     pub(super) body: u64,
 }
 
@@ -241,11 +245,17 @@ impl Memory {
         for name in &heard.names {
             others.add(Arc::clone(name), OTHERS_MAX);
         }
+        if others.newest().next().is_some() {
+            for name in &heard.callers {
+                others.add(Arc::clone(name), OTHERS_MAX);
+            }
+        }
         let listed = heard.listed.or(known.map(|thread| thread.listed)).unwrap_or(0);
         let begun = known.map_or_else(|| beginning(arrival, heard.beside, listed), |thread| thread.whole);
         let behind = known.and_then(|thread| match arrival.request.prompt.as_ref() {
             Some(prompt) if prompt.messages.is_empty() => thread.before.clone(),
-            _ if !heard.goes_on => None,
+            // What goes on with a call of another's is not behind that one's prompt.
+            _ if !heard.goes_on || heard.goes_on_as.as_ref().is_some_and(|name| others.contains(name)) => None,
             _ => Some(Before {
                 whole: thread.whole,
                 text: heard.said.iter().find(|said| said.own).map(|said| said.mark),
@@ -267,6 +277,7 @@ impl Memory {
             is_fresh: heard.is_fresh && known.is_none_or(|thread| thread.is_fresh),
             others,
             said: told.chain(heard.said.iter().cloned()).collect(),
+            sign: heard.sign.clone().or_else(|| known.filter(|_| heard.steps.is_empty())?.sign.clone()),
             body: body_key(arrival.body),
             behind,
             before,
@@ -301,6 +312,7 @@ impl Memory {
         let (arrival, heard) = (asked.arrival, asked.heard);
         let Some(thread) = self.threads.touch(&number, now.instant) else { return };
         (thread.last, thread.whole, thread.is_fresh) = (place, asked.whole, asked.is_fresh);
+        thread.sign.clone_from(&asked.sign);
         thread.before.clone_from(&asked.behind);
         self.index.wholes.entry(&asked.whole, now.instant).add(number, SAME_MAX);
         thread.exchanges += 1;
@@ -353,6 +365,7 @@ impl Memory {
             head: None,
             within,
             offered,
+            sign: None,
         };
         if let Some((_, gone)) = self.threads.insert(self.begun, thread, now.instant) {
             self.forget(&gone);

@@ -95,6 +95,9 @@ impl Memory {
         known.resume().into_iter().for_each(|known| request.leave_out(known));
         self.place(exchange, (headers, target, dialect), (&request, body, &known), (caller, now));
         self.measure(exchange, &request.call);
+        if let Some(tools) = request.prompt.as_ref().and_then(|prompt| prompt.tools) {
+            exchange.declare(tools);
+        }
         (request.call, request.prompt.map(|prompt| prompt.list).unwrap_or_default())
     }
 

@@ -15,10 +15,11 @@ use crate::{
     agent::{self, Ending, Place},
     drain::{Drain, Reached, Stage},
     telemetry::{
-        InFlight, Phase, Record, Telemetry, TraceContext,
+        CalledTools, InFlight, KeptTools, Phase, Record, Telemetry, TraceContext,
         names::{Clock, Outcome, Reason},
     },
     upstream::Destination,
+    wire::Tools,
 };
 
 /// Longest path that is kept.
@@ -34,6 +35,8 @@ pub struct Exchange {
     in_flight: Option<InFlight>,
     /// Under which it is remembered.
     place: Option<(Memory, Option<Place>)>,
+    /// The tools that it declares, if it does, as far as they are kept: what its answer calls is held to them.
+    tools: Option<KeptTools>,
     /// Time spent waiting for others so far.
     waited: Duration,
 }
@@ -53,6 +56,7 @@ impl Exchange {
             peer,
             in_flight: None,
             place: None,
+            tools: None,
             waited: Duration::ZERO,
         }
     }
@@ -99,6 +103,11 @@ impl Exchange {
         telemetry.capture(self.record(), body);
     }
 
+    /// It declares these tools.
+    pub fn declare(&mut self, tools: Tools<'_>) {
+        self.tools = Some(KeptTools::of(tools));
+    }
+
     /// Waits for `other`; the time is not ours.
     pub async fn wait<T>(&mut self, other: impl Future<Output = T>) -> T {
         let begun = Instant::now();
@@ -137,10 +146,23 @@ impl Exchange {
         if let Some((memory, place)) = self.place.take() {
             conclude(&memory, place, &mut record);
         }
+        if let Some(tools) = self.tools.take()
+            && let Some(called) = called(tools, &record)
+        {
+            self.telemetry.check(called);
+        }
         self.in_flight = None;
         self.peer.end();
         self.telemetry.report(*record);
     }
+}
+
+/// Calls of tools that are to be checked. An answer that is not whole has arguments that are not, either.
+fn called(tools: KeptTools, record: &Record) -> Option<CalledTools> {
+    let reply = &record.reply;
+    let is_whole = record.outcome == Outcome::Ok && !reply.ran_out();
+    let calls = || reply.tool_calls.iter().map(|call| (call.name.clone(), call.arguments.clone())).collect();
+    (is_whole && !reply.tool_calls.is_empty()).then(|| CalledTools { agent: record.agent.clone(), tools, calls: calls() })
 }
 
 /// What an ended exchange teaches.

@@ -5,6 +5,7 @@
 //! report(Record) ────┼ otlp        bounded queue ─ thread ─ spans ─ OTLP receiver
 //!                    ├ logs        bounded queue ─ thread ─ lines ─ stderr
 //!                    └ recent      a short lock: the last rows, and sums of agents and conversations
+//! check(CalledTools) ─ schemas     bounded queue ─ thread ─ metrics
 //! ```
 
 use std::{
@@ -32,6 +33,7 @@ mod otlp;
 mod queue;
 pub mod recent;
 mod record;
+mod schemas;
 mod spans;
 mod trace;
 
@@ -46,9 +48,15 @@ use otlp::Otlp;
 pub use otlp::StartError;
 use recent::Recent;
 pub use record::{Attempt, ConnectPhases, Phase, RateLimit, Record, RetryCause};
+use schemas::Schemas;
+pub use schemas::{CalledTools, KeptTools};
 pub use trace::{ExchangeId, TraceContext, baggage_agent, baggage_conversation};
 
 use crate::{agent::ToolRun, config};
+
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use schemas::fuzzing;
 
 /// Where finished records go. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -58,7 +66,8 @@ pub struct Telemetry {
 
 #[derive(Debug)]
 struct Inner {
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
+    schemas: Schemas,
     log: Log,
     /// `None` where no receiver is configured.
     otlp: Option<Otlp>,
@@ -70,11 +79,11 @@ struct Inner {
 }
 
 impl Telemetry {
-    /// Starts what `config` asks for: metrics always, a thread that writes the log to `log_to` (stderr, as a rule), and one that exports spans where a
-    /// receiver is configured. The receiver need not be there yet.
+    /// Starts what `config` asks for: metrics always, a thread that writes the log to `log_to` (stderr, as a rule), one that checks calls of
+    /// tools, and one that exports spans where a receiver is configured. The receiver need not be there yet.
     pub fn start(config: &config::Telemetry, log_to: Box<dyn Write + Send>) -> Result<Self, StartError> {
         let log = Log::start(config.log_level, config.log_format, log_to)?;
-        let metrics = Metrics::new(config);
+        let metrics = Arc::new(Metrics::new(config));
         let otlp = match &config.otlp {
             Some(otlp) => Some(Otlp::start(config, otlp, log.clone(), metrics.panics())?),
             None => None,
@@ -88,7 +97,8 @@ impl Telemetry {
         }
         let capture = Capture::new(config.capture_content && otlp.is_some());
         let (propagate, recent, outcomes) = (config.propagate, Recent::default(), Default::default());
-        Ok(Self { inner: Arc::new(Inner { metrics, log, otlp, capture, propagate, recent, outcomes }) })
+        let schemas = Schemas::start(Arc::clone(&metrics))?;
+        Ok(Self { inner: Arc::new(Inner { metrics, schemas, log, otlp, capture, propagate, recent, outcomes }) })
     }
 
     /// Keeps what an exchange asks for its span, where `telemetry.capture_content` says so and there is room.
@@ -133,9 +143,9 @@ impl Telemetry {
         }
     }
 
-    /// Counts a call of a tool whose arguments its declared schema refuses.
-    pub fn schema_mismatch(&self, agent: Option<&str>, tool: &str) {
-        self.inner.metrics.schema_mismatch(agent, tool);
+    /// Has the arguments of these calls checked, off the hot path: those that do not fit the declared schema are counted.
+    pub fn check(&self, called: CalledTools) {
+        self.inner.schemas.check(called);
     }
 
     /// Exchanges reported so far that ended so.

@@ -200,7 +200,7 @@ fn are_told_of(spans: &[Span], callers: &[Caller]) {
     let names: Vec<_> = calls.iter().map(|span| span.text("gen_ai.agent.name")).collect();
     assert_eq!(calls.len(), callers.len(), "{names:?}");
     for ((name, span), (caller, is_known)) in names.iter().zip(&calls).zip(callers) {
-        assert!(*name == Some(*caller) || (name.is_none() && !is_known), "{names:?} are {callers:?}: {span:?}");
+        assert!(*name == Some(*caller) || (name.is_none() && !is_known), "{names:?} are {callers:?}");
         let source = span.text("pillion.agent.source").unwrap_or_default();
         assert_eq!(source != "unknown", name.is_some(), "{source}: {span:?}");
     }
@@ -208,7 +208,7 @@ fn are_told_of(spans: &[Span], callers: &[Caller]) {
     assert!(traces.iter().all(|(.., trace)| *trace == traces[0].2), "one trace a run: {traces:?}");
 }
 
-/// The tools that were run: name, the id of its call, the agent, what went wrong; each is a child of the call that asked for it.
+/// The tools that were run: name, the id of its call, the agent if it is known, what went wrong; each is a child of the call that asked for it.
 fn ran(spans: &[Span], tools: &[(&str, &str, &str, Option<&str>)]) {
     let runs: Vec<_> = spans.iter().filter(|span| span.is_tool()).collect();
     let told: Vec<_> = runs
@@ -219,9 +219,11 @@ fn ran(spans: &[Span], tools: &[(&str, &str, &str, Option<&str>)]) {
         })
         .collect();
     assert_eq!(told, tools);
+    // Of the agent it may be known later than of the call that it was.
+    let of_another = |run: &Span, parent: &Span| parent.text("gen_ai.agent.name").is_some_and(|agent| run.text("gen_ai.agent.name") != Some(agent));
     for run in runs {
         let parent = spans.iter().find(|span| span.sent.span_id == run.sent.parent_span_id).unwrap_or_else(|| panic!("{run:?} has its parent here"));
-        assert!(!parent.is_tool() && parent.text("gen_ai.agent.name") == run.text("gen_ai.agent.name"), "{run:?} in {parent:?}");
+        assert!(!parent.is_tool() && !of_another(run, parent), "{run:?} in {parent:?}");
         assert!(parent.sent.end_time_unix_nano <= run.sent.start_time_unix_nano, "a tool runs when the answer that calls it has ended: {run:?}");
         let next = spans.iter().find(|span| !span.is_tool() && span.sent.start_time_unix_nano >= run.sent.end_time_unix_nano);
         assert!(next.is_some(), "a request brings its result: {run:?}");
@@ -274,7 +276,8 @@ async fn a_swarm_is_told_of() {
     let (ended, spans) = traced(Client::Current, &["teams.py", "swarm"], script, Protocol::Grpc).await;
     assert!(ended.stdout.contains("alice: Done. TERMINATE"), "{}", said(&ended));
     are_told_of(&spans, &[("alice", false), ("bob", true), ("alice", true)]);
-    ran(&spans, &[("get_weather", "call_1", "alice", None), ("transfer_to_bob", "call_2", "alice", None)]);
+    let handed_over = [("transfer_to_bob", "call_2", "alice", None), ("transfer_to_alice", "call_3", "bob", None)];
+    ran(&spans, &[&[("get_weather", "call_1", "alice", None)][..], &handed_over].concat());
 }
 
 #[tokio::test]
@@ -334,5 +337,5 @@ async fn a_streamed_run_has_true_token_counts_although_nobody_asked_for_them() {
         .collect();
     assert_eq!(counts, (1..=4).map(|turn| (Some(1000 + turn), Some(10 + turn))).collect::<Vec<_>>());
     are_told_of(&spans, &[("planner", false), ("researcher", false), ("researcher", false), ("writer", false)]);
-    ran(&spans, &[("get_weather", "call_1", "researcher", None)]);
+    ran(&spans, &[("get_weather", "call_1", "", None)]);
 }

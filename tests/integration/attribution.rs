@@ -160,7 +160,7 @@ impl Stage {
             body: body.as_bytes(),
             known: &known,
             connection: exchange.connection + 1000 * u64::try_from(run.number).unwrap(),
-            sdk_retry: exchange.header("x-stainless-retry-count").and_then(|count| count.parse().ok()),
+            sdk_retry: run.capture.header(exchange, "x-stainless-retry-count").and_then(|count| count.parse().ok()),
             timeout: None,
             trace: None,
             span_id: self.spans,

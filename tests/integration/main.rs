@@ -29,6 +29,7 @@ mod readme;
 mod retries;
 mod routes;
 mod rules;
+mod schemas;
 mod sizes;
 mod streams;
 mod tls;

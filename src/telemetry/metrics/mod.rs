@@ -112,6 +112,11 @@ impl Metrics {
         tools::observe_run(&self.families, &self.held, run);
     }
 
+    /// Something that belongs to no record any more was not looked at.
+    pub(crate) fn skipped(&self, reason: &'static str) {
+        self.families.skipped.with(&[reason]).inc();
+    }
+
     pub(crate) fn schema_mismatch(&self, agent: Option<&str>, tool: &str) {
         self.families.schema_mismatches.with(&[&self.held.agents.label(agent), &self.held.tools.label(Some(tool))]).inc();
     }
