@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// Agents and conversations of the memory that are looked at.
-const VIEWS_MAX: usize = 2_000;
+/// Agents and conversations of the memory that are looked at: as many as have sums, and the memory is held for a moment only.
+const VIEWS_MAX: usize = 512;
 
 /// An exchange, and who is known by now to have made it.
 #[derive(Debug, Serialize)]

@@ -23,8 +23,8 @@ use crate::{
 
 /// Times by which percentiles are told: the latest so many.
 const TIMES_MAX: usize = 256;
-/// Models, upstreams and tools that are told of one agent, each.
-const NAMES_MAX: usize = 50;
+/// Models, errors and tools that are told of one agent, each.
+const NAMES_MAX: usize = 20;
 
 /// What one agent did so far.
 #[derive(Debug, Clone, Serialize)]

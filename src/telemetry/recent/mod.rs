@@ -30,7 +30,7 @@ pub use sums::{Outcomes, Tokens};
 /// Exchanges that are kept one by one.
 pub const ROWS_MAX: usize = 512;
 /// Agents with sums of their own; those beyond share one, `other`.
-const AGENTS_MAX: usize = 1_000;
+const AGENTS_MAX: usize = 500;
 /// Conversations with sums; the one that was silent longest makes room.
 const CONVERSATIONS_MAX: usize = 512;
 

@@ -192,7 +192,7 @@ fn all_of_it_is_bounded_whatever_comes() {
     assert!(rows.iter().all(|row| serde_json::to_string(&**row).unwrap().len() < 16 << 10));
     assert!(rows.is_sorted_by(|newer, older| newer.started_at >= older.started_at));
     let other = agents.iter().find(|sums| &*sums.name == "other").unwrap();
-    assert_eq!((other.exchanges.total(), other.tools.len()), (2_000, 51));
+    assert_eq!((other.exchanges.total(), other.tools.len()), (2_500, 21));
     assert_eq!(conversations.iter().map(|sums| sums.key).min(), Some(3_000 - 512));
 }
 

@@ -250,3 +250,18 @@ fn numbers_are_canonical() {
         assert_eq!(number(value), expected);
     }
 }
+
+#[test]
+fn a_page_of_hostile_names_and_their_exemplars_is_bounded() {
+    let metrics = Metrics::new(&config::Telemetry::default());
+    for n in 0..20_000_u64 {
+        let mut hostile = Record { agent: Some(format!("{n:x>64}").into()), duration: Duration::from_millis(n), ..record() };
+        hostile.call.model = Some(format!("{n:y>128}"));
+        metrics.record(&hostile, true, Some(trace(Some(n))));
+    }
+    for exposition in [Exposition::Text, Exposition::OpenMetrics] {
+        let page = metrics.render(exposition);
+        assert!(page.len() <= 3_000_000, "{exposition:?}: {} bytes in {} lines", page.len(), page.lines().count());
+    }
+    check(&metrics.render(Exposition::OpenMetrics));
+}
