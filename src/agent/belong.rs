@@ -237,8 +237,14 @@ impl Memory {
         }
         let known = |conversation: &u64| self.conversations.find(conversation);
         narrow(&mut left, |(conversation, _)| known(conversation).is_some_and(|known| known.opening == asked.opening));
+        let on_connection = |(conversation, _): &Candidate| self.is_on_connection(*conversation, asked);
+        let is_near = left.iter().any(on_connection);
         narrow(&mut left, |(_, is_new)| *is_new);
-        narrow(&mut left, |(conversation, _)| known(conversation).is_some_and(|known| known.connections.contains(&asked.arrival.connection)));
+        if is_near && !left.iter().any(on_connection) {
+            // What is new in one came on the connection of another: they are the same in every word.
+            return None;
+        }
+        narrow(&mut left, on_connection);
         match *left {
             [(conversation, _)] => Some(conversation),
             _ => None,
