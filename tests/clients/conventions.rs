@@ -111,6 +111,10 @@ pub(crate) fn kept_by(span: &Sent, attributes: &BTreeMap<String, Value>) {
         assert!(due.is_some() && kind(value) == due, "{name} = {value:?} is {due:?} by the conventions, in {}", span.name);
     }
     assert_eq!(attributes.len(), span.attributes.len(), "each attribute is said once: {span:?}");
+    let text = |name: &str| match attributes.get(name) {
+        Some(Value::StringValue(text)) => text.clone(),
+        _ => String::new(),
+    };
     let (subject, due, kind) = if text("gen_ai.operation.name") == "execute_tool" {
         ("gen_ai.tool.name", OF_A_TOOL, SpanKind::Internal)
     } else {
