@@ -98,7 +98,7 @@ impl Memory {
                 Nearest::None => {}
             }
         }
-        if heard.goes_on {
+        if heard.goes_on && !goes_on_with_anothers(asked) {
             let before = || asked.before.iter().copied().filter(|thread| self.could_continue(*thread, asked));
             // What was answered is not what came back (thoughts are cut off, JSON is written anew, half an answer is kept), but nobody else has begun like this.
             if let (Some(thread), None) = (before().next(), before().nth(1))
@@ -288,6 +288,11 @@ fn narrow<T>(left: &mut Vec<T>, tells: impl Fn(&T) -> bool) {
     if left.len() > 1 && left.iter().any(&tells) {
         left.retain(tells);
     }
+}
+
+/// Whether what is new begins with another's call of a tool: in a classic group those stand as an assistant's, under that one's name.
+fn goes_on_with_anothers(asked: &Asked<'_, '_>) -> bool {
+    asked.heard.goes_on_as.as_ref().is_some_and(|name| asked.others.contains(name))
 }
 
 /// Whether the thread's agent may be the caller by the names that the request says. Where one agent hands over to another, the history of the first is the
