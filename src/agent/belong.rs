@@ -100,9 +100,9 @@ impl Memory {
         }
         if heard.goes_on && !goes_on_with_anothers(asked) {
             let before = || asked.before.iter().copied().filter(|thread| self.could_continue(*thread, asked));
-            // What was answered is not what came back (thoughts are cut off, JSON is written anew), but nobody else has begun like this.
+            // What was answered is not what came back (thoughts are cut off, JSON is written anew, half an answer is kept), but nobody else has begun like this.
             if let (Some(thread), None) = (before().next(), before().nth(1))
-                && self.threads.find(&thread).and_then(|thread| self.exchanges.find(&thread.last)).is_some_and(|last| last.answered.is_some())
+                && self.threads.find(&thread).and_then(|thread| self.exchanges.find(&thread.last)).is_some_and(|last| last.has_ended)
             {
                 return Some((thread, Rule::Fingerprint));
             }
@@ -112,16 +112,21 @@ impl Memory {
 
     /// The thread whose answers or calls the request carries as its own, though its beginning is another: its history was cut.
     fn remembered(&self, asked: &Asked<'_, '_>) -> Option<u64> {
-        let own = asked.heard.said.iter().rev().filter(|said| said.own && said.mark.length >= TELLING_MIN);
-        let answered = own.flat_map(|said| self.answering(said.mark)).filter_map(|place| Some(self.exchanges.find(&place)?.thread));
-        let called = asked.heard.called.iter().rev().flat_map(|&key| self.runs.of_id(key)).map(|(_, run)| run.caller.thread);
+        let text = asked.heard.said.iter().rev().find(|said| said.own).filter(|said| said.mark.length >= TELLING_MIN);
+        let answered = text.into_iter().flat_map(|said| self.answering(said.mark));
+        let called = asked.heard.called.last().into_iter().flat_map(|&key| self.runs.of_id(key)).map(|(_, run)| run.caller.place);
+        // Only of threads that have not gone on since: many answer some things alike.
+        let threads = answered.chain(called).filter_map(|place| {
+            let thread = self.exchanges.find(&place)?.thread;
+            (self.threads.find(&thread)?.last == place).then_some(thread)
+        });
         // Others' calls may stand there as an assistant's.
         let is_others = |thread: &u64| {
             let agent = self.threads.find(thread).and_then(|thread| thread.agent.as_ref());
             agent.is_some_and(|agent| asked.others.contains(agent) && **agent != *ORCHESTRATOR)
         };
         let fits = |thread: &u64| self.could_continue(*thread, asked) && !asked.before.contains(thread) && !is_others(thread);
-        match self.nearest(answered.chain(called).filter(fits), asked) {
+        match self.nearest(threads.filter(fits), asked) {
             Nearest::One(thread) => Some(thread),
             Nearest::Several | Nearest::None => None,
         }
