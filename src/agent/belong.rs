@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Moment, Rule, Source,
     heard::{Kind, Said, id_key},
-    memory::{Asked, Before, Memory, Thread},
+    memory::{Asked, Before, Exchange, Memory, Thread},
     prompts::ORCHESTRATOR,
     recent::Few,
 };
@@ -34,17 +34,18 @@ pub(super) struct Belongs {
 type Candidate = (u64, bool);
 
 impl Memory {
-    /// The exchange that this request is the SDK's repetition of. Where several have asked the same, the one on this connection alone can be it.
+    /// The exchange that this request is the SDK's repetition of. `None` also where it may be that of several: programs that are the same in every word.
     pub(super) fn repeated(&self, asked: &Asked<'_, '_>, now: Moment) -> Option<u64> {
         let retry = asked.arrival.sdk_retry.filter(|&retry| retry > 0)?;
         let earlier = self.index.bodies.find(&asked.body)?.newest().filter_map(|place| Some((*place, self.exchanges.find(place)?)));
-        let earlier = earlier.filter(|(_, exchange)| {
+        let may_be = |(_, exchange): &(u64, &Exchange)| {
             let is_recent = now.instant.saturating_duration_since(exchange.arrived.instant) < REPEAT_WINDOW;
             is_recent && !exchange.is_repeated && exchange.retry < retry && exchange.answered.is_none()
-        });
-        let mut earlier: Vec<(u64, u64)> = earlier.map(|(place, exchange)| (place, exchange.conversation)).collect();
-        narrow(&mut earlier, |(_, conversation)| self.is_on_connection(*conversation, asked));
-        match *earlier {
+        };
+        let mut left: Vec<_> = earlier.filter(may_be).collect();
+        narrow(&mut left, |(_, exchange)| exchange.retry + 1 == retry);
+        narrow(&mut left, |(_, exchange)| exchange.connection == asked.arrival.connection);
+        match *left {
             [(place, _)] => Some(place),
             _ => None,
         }
@@ -97,7 +98,7 @@ impl Memory {
                 Nearest::None => {}
             }
         }
-        if heard.goes_on {
+        if heard.goes_on && !goes_on_with_anothers(asked) {
             let before = || asked.before.iter().copied().filter(|thread| self.could_continue(*thread, asked));
             // What was answered is not what came back (thoughts are cut off, JSON is written anew), but nobody else has begun like this.
             if let (Some(thread), None) = (before().next(), before().nth(1))
@@ -282,6 +283,11 @@ fn narrow<T>(left: &mut Vec<T>, tells: impl Fn(&T) -> bool) {
     if left.len() > 1 && left.iter().any(&tells) {
         left.retain(tells);
     }
+}
+
+/// Whether what is new begins with another's call of a tool: in a classic group those stand as an assistant's, under that one's name.
+fn goes_on_with_anothers(asked: &Asked<'_, '_>) -> bool {
+    asked.heard.goes_on_as.as_ref().is_some_and(|name| asked.others.contains(name))
 }
 
 /// Whether the thread's agent may be the caller by the names that the request says. Where one agent hands over to another, the history of the first is the

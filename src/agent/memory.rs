@@ -62,6 +62,7 @@ pub(super) struct Exchange {
     pub(super) calls: Vec<u64>,
     pub(super) body: u64,
     pub(super) retry: u32,
+    pub(super) connection: u64,
     /// Whether the SDK has repeated it.
     pub(super) is_repeated: bool,
     /// The name that was known when it arrived.
@@ -204,6 +205,7 @@ impl Exchange {
             calls: Vec::new(),
             body: 0,
             retry: arrival.sdk_retry.unwrap_or(0),
+            connection: arrival.connection,
             is_repeated: false,
             agent: caller.0.clone(),
             source: caller.1,

@@ -23,6 +23,8 @@ const TEXTS_MAX: [usize; 5] = [28 << 10, 8 << 10, 2 << 10, 512, 64];
 const PARTS_MAX: usize = 256;
 /// Definitions of tools that are read, in bytes.
 const TOOLS_MAX: usize = 1 << 20;
+/// So much of a text is looked at beyond what stays, in bytes, so that no credential is cut in two and then not known for one.
+const AHEAD: usize = 512;
 /// What stands at the end of a text that was cut.
 const CUT_MARK: &str = "…[cut]";
 
@@ -87,7 +89,8 @@ fn role(role: Role) -> &'static str {
 }
 
 fn parts(message: &Message<'_>, text_max: usize) -> Vec<Value> {
-    let texts = message.texts.iter().map(|content| text(*content, text_max)).map(|content| json!({"type": "text", "content": content}));
+    let filled = message.texts.iter().filter(|content| !content.raw().is_empty());
+    let texts = filled.map(|content| text(*content, text_max)).map(|content| json!({"type": "text", "content": content}));
     let calls = message.calls.iter().map(|call| called(call, text_max));
     let results = message.results.iter().map(|result| response(result, text_max));
     texts.chain(calls).chain(results).take(PARTS_MAX).collect()
@@ -95,7 +98,7 @@ fn parts(message: &Message<'_>, text_max: usize) -> Vec<Value> {
 
 fn called(call: &CalledTool<'_>, text_max: usize) -> Value {
     let arguments = call.arguments.map(|arguments| match arguments {
-        Data::Quoted(quoted) => quoted.decoded(text_max + 1),
+        Data::Quoted(quoted) => quoted.decoded(text_max + AHEAD),
         Data::Plain(raw) => String::from_utf8_lossy(raw),
     });
     tool_call(call.id.as_deref(), &call.name, arguments.map(|arguments| json_or_text(&arguments, text_max)))
@@ -206,24 +209,28 @@ fn definition(entry: &Value) -> Value {
 
 /// JSON as what it is; what is none, or is too long, as a text.
 fn json_or_text(raw: &str, text_max: usize) -> Value {
-    match serde_json::from_str::<Value>(raw) {
-        Ok(mut value) if raw.len() <= text_max => {
+    let parsed = if raw.len() <= text_max { serde_json::from_str::<Value>(raw).ok() } else { None };
+    parsed.map_or_else(
+        || whole_text(raw, (text_max, false)).into(),
+        |mut value| {
             redact::value(&mut value);
             value
-        }
-        _ => whole_text(raw, (text_max, false)).into(),
-    }
+        },
+    )
 }
 
 fn text(content: Text<'_>, text_max: usize) -> String {
-    let decoded = content.decoded(text_max + 1);
-    whole_text(&decoded, (text_max, decoded.len() > text_max))
+    let decoded = content.decoded(text_max + AHEAD);
+    // A character of up to four bytes did not fit.
+    let is_cut = decoded.len() + 4 > text_max + AHEAD;
+    whole_text(&decoded, (text_max, is_cut))
 }
 
 /// A text without credentials, cut. `is_cut`: it was cut before.
 fn whole_text(content: &str, (text_max, is_cut): (usize, bool)) -> String {
-    let clean = redact::text(content.into()).into_owned();
-    if is_cut && clean.len() <= text_max { clean + CUT_MARK } else { shortened(clean, text_max) }
+    let end = content.floor_char_boundary(text_max + AHEAD);
+    let clean = redact::text(content[..end].into()).into_owned();
+    if clean.len() <= text_max && (is_cut || end < content.len()) { clean + CUT_MARK } else { shortened(clean, text_max) }
 }
 
 fn shortened(mut text: String, max: usize) -> String {

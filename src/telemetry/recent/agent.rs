@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    format::{iso, maybe_iso, maybe_seconds, seconds, short},
+    format::{iso, maybe_iso, maybe_seconds, seconds, short, usd},
     row::{Row, phase},
     sums::{Outcomes, Tokens},
 };
@@ -48,6 +48,7 @@ pub struct AgentSums {
     /// Good answers whose provider reported no tokens.
     pub usage_missing: u64,
     /// What it has cost, as far as prices are known.
+    #[serde(serialize_with = "usd")]
     pub cost_usd: f64,
     /// Good answers with tokens and no known price.
     pub cost_missing: u64,

@@ -35,6 +35,12 @@ pub(super) fn maybe_seconds<S: Serializer>(duration: &Option<Duration>, serializ
     }
 }
 
+/// USD, to the billionth: what is beyond is the noise of adding up.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
+pub(super) fn usd<S: Serializer>(usd: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((usd * 1e9).round() / 1e9)
+}
+
 /// The text, cut.
 pub(super) fn short(text: &str) -> Box<str> {
     text[..text.floor_char_boundary(TEXT_MAX)].into()

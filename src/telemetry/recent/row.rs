@@ -106,6 +106,9 @@ pub struct Row {
     /// Messages of the prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_messages: Option<u64>,
+    /// Tokens of the prompt, where the provider has not counted them: an estimate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens_estimated: Option<u64>,
     /// The model's window in tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_window: Option<u64>,
@@ -173,6 +176,7 @@ impl Row {
             cost_usd: record.cost,
             prompt_characters: record.call.prompt_characters,
             prompt_messages: record.call.prompt_messages,
+            prompt_tokens_estimated: record.prompt_tokens().filter(|(_, estimated)| *estimated).map(|(tokens, _)| tokens),
             prompt_window: record.prompt_window,
             finish_reasons: record.reply.finish_reasons.iter().take(LIST_MAX).map(|reason| short(reason)).collect(),
             tool_calls: record.reply.tool_calls.iter().take(LIST_MAX).map(|call| short(&call.name)).collect(),
