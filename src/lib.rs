@@ -12,7 +12,7 @@
 //!                             refusal  ×  every way to say no
 //!
 //!                             `wire` says what the bytes mean; what is learnt goes into one `Record`,
-//!                             and `telemetry` alone turns that into metrics, spans and a line of the log.
+//!                             and `telemetry` alone turns that into metrics, spans, a line of the log, and a row.
 //! ```
 //!
 //! # Layers

@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    format::{iso, maybe_iso, maybe_seconds, seconds, short, usd},
+    format::{iso, maybe_iso, maybe_seconds, seconds, short, shown, usd},
     row::{Row, phase},
     sums::{Outcomes, Tokens},
 };
@@ -18,6 +18,7 @@ use crate::{
     telemetry::{
         names::{OTHER, Outcome, tool_error},
         record::Record,
+        trace::ExchangeId,
     },
 };
 
@@ -98,7 +99,8 @@ pub struct HangUps {
 #[derive(Debug, Clone, Serialize)]
 pub struct LastError {
     /// The exchange.
-    pub exchange: Box<str>,
+    #[serde(serialize_with = "shown")]
+    pub exchange: ExchangeId,
     /// When it ended.
     #[serde(serialize_with = "iso")]
     pub at: SystemTime,
@@ -205,7 +207,7 @@ impl AgentSums {
         let error_type: Box<str> = row.error_type.clone().unwrap_or_default();
         *bounded(&mut self.errors, &error_type) += 1;
         self.last_error = Some(LastError {
-            exchange: row.id.clone(),
+            exchange: row.id,
             at: record.ended_at(),
             outcome: row.outcome.as_str(),
             error_type,

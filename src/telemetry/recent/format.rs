@@ -1,6 +1,9 @@
 //! How times and short texts are written in `/api/*`.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt::Display,
+    time::{Duration, SystemTime},
+};
 
 use serde::Serializer;
 
@@ -35,6 +38,11 @@ pub(super) fn maybe_seconds<S: Serializer>(duration: &Option<Duration>, serializ
         Some(duration) => seconds(duration, serializer),
         None => serializer.serialize_none(),
     }
+}
+
+/// As it is shown.
+pub(super) fn shown<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
 }
 
 /// USD, to the billionth: what is beyond is the noise of adding up.
