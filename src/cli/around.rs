@@ -20,7 +20,7 @@ use super::{
     summary,
 };
 use crate::{
-    config::{Environment, Loaded, LogLevel},
+    config::{Environment, Loaded, LogFormat, LogLevel},
     server::{Server, StartError},
 };
 
@@ -30,6 +30,9 @@ pub(super) async fn serve(mut loaded: Loaded, environment: &Environment, command
     if loaded.origins.is_default("telemetry.log.level") {
         // The terminal is the program's: only what goes wrong is said there.
         loaded.config.telemetry.log_level = LogLevel::Warn;
+    }
+    if loaded.origins.is_default("telemetry.log.format") {
+        loaded.config.telemetry.log_format = LogFormat::Brief;
     }
     let mut signals = Signals::new()?;
     if loaded.config.server.listen.tcp().is_none() {

@@ -322,6 +322,8 @@ pub enum LogLevel {
 pub enum LogFormat {
     /// For a person.
     Text,
+    /// The same without ids: between the lines of a program that Pillion runs around. Not to be set.
+    Brief,
     /// One JSON object a line.
     Json,
 }

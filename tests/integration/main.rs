@@ -25,6 +25,8 @@ mod identity;
 mod life;
 mod names;
 mod oddities;
+mod prompts;
+mod reading;
 mod readme;
 mod retries;
 mod routes;

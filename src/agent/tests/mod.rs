@@ -3,6 +3,5 @@
 mod bounds;
 mod callers;
 mod conversations;
-mod replay;
 mod tools;
 mod world;

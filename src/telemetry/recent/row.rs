@@ -106,6 +106,9 @@ pub struct Row {
     /// Messages of the prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_messages: Option<u64>,
+    /// Tokens of the prompt, where the provider has not counted them: an estimate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens_estimated: Option<u64>,
     /// The model's window in tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_window: Option<u64>,
@@ -173,6 +176,7 @@ impl Row {
             cost_usd: record.cost,
             prompt_characters: record.call.prompt_characters,
             prompt_messages: record.call.prompt_messages,
+            prompt_tokens_estimated: record.prompt_tokens().filter(|(_, estimated)| *estimated).map(|(tokens, _)| tokens),
             prompt_window: record.prompt_window,
             finish_reasons: record.reply.finish_reasons.iter().take(LIST_MAX).map(|reason| short(reason)).collect(),
             tool_calls: record.reply.tool_calls.iter().take(LIST_MAX).map(|call| short(&call.name)).collect(),
@@ -203,11 +207,11 @@ pub(super) fn conversation_key(id: u64) -> Box<str> {
     format!("{id:016x}").into()
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
 fn outcome<S: Serializer>(outcome: &Outcome, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(outcome.as_str())
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
 fn is_uncounted(usage: &Usage) -> bool {
     *usage == Usage::default()
 }

@@ -113,6 +113,6 @@ fn status(error: Option<&Cow<'static, str>>) -> Status {
 }
 
 #[cfg(test)]
-mod conventions;
+pub(super) mod conventions;
 #[cfg(test)]
 mod tests;
