@@ -24,8 +24,8 @@ fn of(dialect: Dialect) -> Record {
     Record { dialect: Some(dialect), reply: Reply::default(), ..record() }
 }
 
-fn said(text: &str, reasoning: &str) -> Option<Contents> {
-    Some(Contents { text: text.to_owned(), reasoning: reasoning.to_owned(), is_cut: false })
+fn said(text: &str, reasoning: &str) -> Contents {
+    Contents { text: text.to_owned(), reasoning: reasoning.to_owned(), is_cut: false }
 }
 
 fn text(content: &str) -> Value {
@@ -75,7 +75,7 @@ fn a_chat_is_told_as_the_conventions_shape_it() {
             {"type": "function", "name": "bare"},
         ],
     });
-    assert_eq!(told(&record, &body.to_string(), said("I look.", "Hm.")), expected);
+    assert_eq!(told(&record, &body.to_string(), Some(said("I look.", "Hm."))), expected);
 }
 
 #[test]
@@ -129,9 +129,9 @@ fn every_dialect_is_told() {
 #[test]
 fn what_is_not_there_is_absent() {
     let record = Record { dialect: None, ..record() };
-    assert_eq!(told(&record, "{\"messages\":[{}]}", said("x", "")), json!({}));
+    assert_eq!(told(&record, "{\"messages\":[{}]}", Some(said("x", ""))), json!({}));
     for body in ["", "{", "[]", "{\"messages\":7,\"tools\":{}}", "{\"messages\":[],\"tools\":[]}"] {
-        assert_eq!(told(&of(Dialect::OpenaiChat), body, said("", "")), json!({}), "{body}");
+        assert_eq!(told(&of(Dialect::OpenaiChat), body, Some(said("", ""))), json!({}), "{body}");
     }
 }
 
@@ -163,9 +163,9 @@ fn whatever_is_long_is_cut_with_a_mark_and_stays_valid() {
                 {"role": "tool", "tool_call_id": "c", "content": long},
                 {"role": "user", "content": "the end"},
             ],
-            "tools": [{"function": {"name": "f", "description": long.repeat(4)}}, {"function": {"name": "g"}}],
+            "tools": [{"function": {"name": "f", "description": long.repeat(3)}}, {"function": {"name": "g"}}],
         });
-        let told = told(&record, &body.to_string(), said(&long, &long));
+        let told = told(&record, &body.to_string(), Some(said(&long, &long)));
         let first = told["gen_ai.input.messages"][0]["parts"][0]["content"].as_str().unwrap();
         assert!(first.ends_with("…[cut]"), "{first}");
         assert_eq!(told["gen_ai.input.messages"].as_array().unwrap().last().unwrap()["parts"][0], text("the end"));
@@ -195,7 +195,7 @@ fn contents_are_kept_within_one_bound_and_only_where_that_is_on() {
 
 #[test]
 fn a_record_shows_nothing_of_its_contents_when_it_is_printed() {
-    let captured = Captured { said: said("canary", "canary"), ..Capture::new(true).keep(&Bytes::from_static(b"canary")).unwrap() };
+    let captured = Captured { said: Some(said("canary", "canary")), ..Capture::new(true).keep(&Bytes::from_static(b"canary")).unwrap() };
     let record = Record { contents: Some(Box::new(captured)), ..record() };
     assert!(!format!("{record:?}").contains("canary"));
 }
