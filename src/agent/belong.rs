@@ -243,8 +243,8 @@ impl Memory {
         }
         let known = |conversation: &u64| self.conversations.find(conversation);
         narrow(&mut left, |(conversation, _)| known(conversation).is_some_and(|known| known.opening == asked.opening));
+        narrow(&mut left, |(conversation, _)| self.is_on_connection(*conversation, asked));
         narrow(&mut left, |(_, is_new)| *is_new);
-        narrow(&mut left, |(conversation, _)| known(conversation).is_some_and(|known| known.connections.contains(&asked.arrival.connection)));
         match *left {
             [(conversation, _)] => Some(conversation),
             _ => None,
