@@ -37,7 +37,7 @@ fn main() {
             costs.next.push(arrive(&agents, &messages, number * 2 + 1));
             bytes = body(&messages).len();
         }
-        let [new, next, answered] = [&mut costs.new, &mut costs.next, &mut costs.answered].map(median);
+        let [new, next, answered] = [&mut costs.new, &mut costs.next, &mut costs.answered].map(|times| median(times));
         println!("{kilobytes:>8} {new:>10.2} {next:>12.2} {answered:>14.2} {bytes:>12}");
     }
 }
@@ -49,7 +49,7 @@ struct Costs {
     answered: Vec<Duration>,
 }
 
-fn median(times: &mut Vec<Duration>) -> f64 {
+fn median(times: &mut [Duration]) -> f64 {
     times.sort_unstable();
     times.get(times.len() / 2).map_or(0.0, |time| time.as_secs_f64() * 1e6)
 }

@@ -137,7 +137,7 @@ impl Memory {
         let Some(conversation) = belongs.conversation else { return Vec::new() };
         let mut ended = Vec::new();
         let last = belongs.thread.and_then(|(thread, _)| self.threads.find(&thread)).map(|thread| thread.last);
-        let (spans, answered) = last.and_then(|last| self.exchanges.find(&last)).map(|last| (last.runs.clone(), last.answered)).unwrap_or_default();
+        let (spans, answered) = last.and_then(|last| self.exchanges.find(&last)).map(|last| (last.runs.clone(), last.answered())).unwrap_or_default();
         if self.runs.open() > 0 {
             let heard = asked.heard;
             let by_id = heard.brought.iter().filter_map(|brought| Some((self.runs.answered_by(brought, conversation)?, brought)));

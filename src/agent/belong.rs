@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Moment, Rule, Source,
     heard::{Kind, Said, id_key},
-    memory::{Asked, Before, Exchange, Memory, Thread},
+    memory::{Asked, Before, End, Exchange, Memory, Thread},
     prompts::ORCHESTRATOR,
     recent::Few,
 };
@@ -40,7 +40,7 @@ impl Memory {
         let earlier = self.index.bodies.find(&asked.body)?.newest().filter_map(|place| Some((*place, self.exchanges.find(place)?)));
         let may_be = |(_, exchange): &(u64, &Exchange)| {
             let is_recent = now.instant.saturating_duration_since(exchange.arrived.instant) < REPEAT_WINDOW;
-            is_recent && !exchange.is_repeated && exchange.retry < retry && exchange.answered.is_none()
+            is_recent && !exchange.is_repeated && exchange.retry < retry && exchange.answered().is_none()
         };
         let mut left: Vec<_> = earlier.filter(may_be).collect();
         narrow(&mut left, |(_, exchange)| exchange.retry + 1 == retry);
@@ -102,7 +102,7 @@ impl Memory {
             let before = || asked.before.iter().copied().filter(|thread| self.could_continue(*thread, asked));
             // What was answered is not what came back (thoughts are cut off, JSON is written anew, half an answer is kept), but nobody else has begun like this.
             if let (Some(thread), None) = (before().next(), before().nth(1))
-                && self.threads.find(&thread).and_then(|thread| self.exchanges.find(&thread.last)).is_some_and(|last| last.has_ended)
+                && self.threads.find(&thread).and_then(|thread| self.exchanges.find(&thread.last)).is_some_and(|last| last.end != End::Open)
             {
                 return Some((thread, Rule::Fingerprint));
             }
@@ -228,7 +228,7 @@ impl Memory {
     fn begun_like(&self, asked: &Asked<'_, '_>, now: Moment) -> Option<u64> {
         let under_way = asked.before.iter().filter_map(|thread| self.threads.find(thread)).filter(|thread| !thread.is_fresh);
         let asks_again = |thread: &&Thread| {
-            self.is_on_connection(thread.conversation, asked) || self.exchanges.find(&thread.last).is_some_and(|last| last.has_failed)
+            self.is_on_connection(thread.conversation, asked) || self.exchanges.find(&thread.last).is_some_and(|last| last.end == End::Failed)
         };
         let under_way: Vec<Candidate> = under_way.filter(asks_again).map(|thread| (thread.conversation, true)).collect();
         if !under_way.is_empty() {
@@ -280,7 +280,8 @@ impl Memory {
     /// and what is asked now is not the same to the byte: another model, or another upstream, is tried.
     fn has_begun_so(&self, conversation: u64, asked: &Asked<'_, '_>) -> bool {
         let Some(conversation) = self.conversations.find(&conversation) else { return true };
-        let is_tried_elsewhere = |place: &u64| self.exchanges.find(place).is_some_and(|exchange| exchange.has_failed && exchange.body != asked.body);
+        let is_tried_elsewhere =
+            |place: &u64| self.exchanges.find(place).is_some_and(|exchange| exchange.end == End::Failed && exchange.body != asked.body);
         conversation.starts.newest().any(|(whole, place)| *whole == asked.whole && !is_tried_elsewhere(place))
     }
 

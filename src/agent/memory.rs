@@ -45,11 +45,7 @@ pub(super) struct Exchange {
     pub(super) conversation: u64,
     pub(super) turn: u64,
     pub(super) arrived: Moment,
-    /// When its good answer had ended.
-    pub(super) answered: Option<Moment>,
-    pub(super) has_failed: bool,
-    /// Whether it has ended at all.
-    pub(super) has_ended: bool,
+    pub(super) end: End,
     pub(super) trace: u128,
     pub(super) parent: Option<u64>,
     /// Its answer.
@@ -67,6 +63,19 @@ pub(super) struct Exchange {
     /// The name that was known when it arrived.
     pub(super) agent: Option<Arc<str>>,
     pub(super) source: Source,
+}
+
+/// How an exchange has ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum End {
+    /// Not yet.
+    Open,
+    /// With a good answer, at that time.
+    Answered(Moment),
+    /// Without one.
+    Failed,
+    /// The agent hung up.
+    HungUp,
 }
 
 /// One agent's history.
@@ -187,6 +196,14 @@ pub(super) struct Memory {
 }
 
 impl Exchange {
+    /// When its good answer had ended.
+    pub(super) fn answered(&self) -> Option<Moment> {
+        match self.end {
+            End::Answered(at) => Some(at),
+            End::Open | End::Failed | End::HungUp => None,
+        }
+    }
+
     /// That has just arrived, as this turn of this thread of this conversation.
     pub(super) fn new(arrival: &Arrival<'_>, (thread, conversation, turn): (u64, u64, u64), caller: &Caller, now: Moment) -> Self {
         Self {
@@ -194,9 +211,7 @@ impl Exchange {
             conversation,
             turn,
             arrived: now,
-            answered: None,
-            has_failed: false,
-            has_ended: false,
+            end: End::Open,
             trace: arrival.trace.unwrap_or_default(),
             parent: None,
             answer: TextMark::default(),

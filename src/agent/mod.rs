@@ -70,7 +70,7 @@ pub enum Rule {
 }
 
 /// A point in time, by both clocks.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Moment {
     /// For durations.
     pub instant: Instant,

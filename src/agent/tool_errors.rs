@@ -158,12 +158,12 @@ fn type_at(line: &str) -> Option<Arc<str>> {
 mod tests {
     use super::*;
 
-    fn check(text: &str, expected: Option<ToolError>) {
-        assert_eq!(of_text(text.trim(), true), expected, "{text}");
+    fn check(text: &str, expected: impl Into<Option<ToolError>>) {
+        assert_eq!(of_text(text.trim(), true), expected.into(), "{text}");
     }
 
-    fn exception(name: &str) -> Option<ToolError> {
-        Some(ToolError::Exception(name.into()))
+    fn exception(name: &str) -> ToolError {
+        ToolError::Exception(name.into())
     }
 
     #[test]
