@@ -187,67 +187,23 @@ fn of_a_repeated_key_only_the_last_is_kept_and_counted() {
     twice(r#"{"type":"tool_use","name":"f","input":{"a":"aaa"},"input":{"a":"b"}}"#, r#"Other f {- f(={"a":"b"})}"#, 1);
 }
 
+const KEYS: &str = "role type name tool_name id call_id tool_call_id tool_use_id is_error thought content text parts output refusal code reasoning \
+    thinking summary executableCode arguments input args action tool_calls function_call functionCall functionResponse response function custom \
+    error other content";
+const WORDS: &str = r#""a" "bc" "é\n" "user" "tool" "assistant" "tool_use" "tool_result" "function_call" "function_call_output" "reasoning"
+    "web_search_call" 7 true null """#;
+
+fn pick(random: &mut fastrand::Rng, from: &'static str) -> &'static str {
+    random.choice(from.split_whitespace().collect::<Vec<_>>()).unwrap()
+}
+
 /// A value in which keys repeat, and the same with only the last of each.
 fn value(random: &mut fastrand::Rng, depth: usize) -> (String, String) {
-    const KEYS: [&str; 34] = [
-        "role",
-        "type",
-        "name",
-        "tool_name",
-        "id",
-        "call_id",
-        "tool_call_id",
-        "tool_use_id",
-        "is_error",
-        "thought",
-        "content",
-        "text",
-        "parts",
-        "output",
-        "refusal",
-        "code",
-        "reasoning",
-        "thinking",
-        "summary",
-        "executableCode",
-        "arguments",
-        "input",
-        "args",
-        "action",
-        "tool_calls",
-        "function_call",
-        "functionCall",
-        "functionResponse",
-        "response",
-        "function",
-        "custom",
-        "error",
-        "other",
-        "content",
-    ];
-    const WORDS: [&str; 16] = [
-        "\"a\"",
-        "\"bc\"",
-        "\"\u{e9}\\n\"",
-        "\"user\"",
-        "\"tool\"",
-        "\"assistant\"",
-        "\"tool_use\"",
-        "\"tool_result\"",
-        "\"function_call\"",
-        "\"function_call_output\"",
-        "\"reasoning\"",
-        "\"web_search_call\"",
-        "7",
-        "true",
-        "null",
-        "\"\"",
-    ];
     let count = random.usize(..5);
     match random.u8(..10) {
         0..=3 if depth < 6 => {
             let mut field = || {
-                let (key, (all, last)) = (random.choice(KEYS).unwrap(), value(random, depth + 1));
+                let (key, (all, last)) = (pick(random, KEYS), value(random, depth + 1));
                 // What a tool is given and what it gives is kept as it stands, and counted so.
                 let is_data = matches!(key, "arguments" | "input" | "args" | "action" | "response");
                 (key, (if is_data { last.clone() } else { all }, last))
@@ -263,8 +219,8 @@ fn value(random: &mut fastrand::Rng, depth: usize) -> (String, String) {
             (format!("[{}]", all.join(",")), format!("[{}]", last.join(",")))
         }
         _ => {
-            let word = random.choice(WORDS).unwrap().to_owned();
-            (word.clone(), word)
+            let word = pick(random, WORDS);
+            (word.to_owned(), word.to_owned())
         }
     }
 }
