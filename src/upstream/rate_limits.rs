@@ -51,7 +51,7 @@ mod tests {
         let expected: Vec<RateLimit> =
             expected.iter().map(|&(kind, remaining, reset)| RateLimit { kind, remaining, reset: reset.map(Duration::from_millis) }).collect();
         // 2026-01-01T12:00:00Z
-        assert_eq!(rate_limits(&headers, SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_268_800)), expected);
+        assert_eq!(rate_limits(&headers, SystemTime::UNIX_EPOCH + Duration::from_hours(490_908)), expected);
     }
 
     #[test]

@@ -43,7 +43,9 @@ fn type_of(value: &AnyValue) -> Option<Type> {
 /// All spans of these records, as the receiver got them.
 fn received(receiver: &Receiver, attempt_spans: AttemptSpans, records: &[Record]) -> Vec<Span> {
     let telemetry = start(&config::Telemetry { attempt_spans, ..super::config(receiver) });
-    records.iter().for_each(|record| telemetry.report(record.clone()));
+    for record in records {
+        telemetry.report(record.clone());
+    }
     telemetry.shutdown(Duration::from_secs(2));
     let exported = usize::try_from(counts(&telemetry)["exported"]).unwrap();
     let mut spans = Vec::new();
@@ -66,7 +68,9 @@ fn what_is_received_over_either_protocol_keeps_to_the_conventions() {
             let spans = received(&receiver, mode, &records);
             let (tools, spans): (Vec<_>, Vec<_>) = spans.iter().partition(|span| span.kind() == SpanKind::Internal);
             assert_eq!(tools.len(), records.iter().map(|record| record.tools.len()).sum::<usize>());
-            tools.into_iter().for_each(|span| told(span).check(OF_TOOL, &mut seen));
+            for span in tools {
+                told(span).check(OF_TOOL, &mut seen);
+            }
             for record in &records {
                 let of = |id: &[u8]| *id == record.trace.span_id.to_be_bytes();
                 let own = spans.iter().find(|span| of(&span.span_id)).expect("the exchange's own");
