@@ -1,6 +1,8 @@
 //! What real clients sent and were answered is read as an independent reader reads it: calls, messages, tools and their results, replies, usage
 //! and errors; and a reply says the same however its bytes are split.
 
+use std::fmt::Write as _;
+
 use pillion::wire::{
     Call, CalledTool, Data, Message, OutputType, Prompt, Reading, Reply, Request, Role, Text, TextMark, ToolCall, ToolResult, Tools,
 };
