@@ -37,9 +37,6 @@ const SAID_MAX: usize = 16;
 const PARTS_MAX: usize = 64;
 /// Most of what is found by the same.
 pub(super) const SAME_MAX: usize = 8;
-/// Bytes at a body's beginning and end by which an SDK's repetition of it is known.
-const BODY_HEAD: usize = 2 << 10;
-const BODY_TAIL: usize = 4 << 10;
 
 /// One exchange.
 #[derive(Debug)]
@@ -283,7 +280,7 @@ impl Memory {
             others,
             said: told.chain(heard.said.iter().cloned()).collect(),
             sign: heard.sign.clone().or_else(|| known.filter(|_| heard.steps.is_empty())?.sign.clone()),
-            body: body_key(arrival.body),
+            body: arrival.known.trail.whole(arrival.body),
             behind,
             before,
         }
@@ -439,11 +436,4 @@ fn beginning(arrival: &Arrival<'_>, heard: &Heard<'_>, listed: u64) -> u64 {
     let agent = arrival.agent.as_deref().map_or(0, |agent| wire::hash(agent.as_bytes()));
     let opening = heard.opening.map_or(0, |opening| opening.hash);
     join(join(join(join(0, heard.beside), listed), agent), opening)
-}
-
-/// What a body is known by when an SDK repeats it: its length and both its ends. That it is a repetition, the SDK has said.
-fn body_key(body: &[u8]) -> u64 {
-    let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
-    let (head, tail) = (&body[..body.len().min(BODY_HEAD)], &body[body.len().saturating_sub(BODY_TAIL)..]);
-    join(join(length, wire::hash(head)), wire::hash(tail))
 }
