@@ -187,9 +187,6 @@ impl AgentSums {
             Outcome::Cancelled => self.hang_ups.get_or_insert_with(HangUps::new).add(record),
             _ => self.add_failure(record, row),
         }
-        for run in &record.tools {
-            self.tool(&run.name).add(run);
-        }
     }
 
     pub(super) fn tool(&mut self, name: &str) -> &mut ToolSums {

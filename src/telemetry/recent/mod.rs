@@ -48,6 +48,11 @@ impl Recent {
     pub(super) fn add(&self, record: &Record) {
         let row = Arc::new(Row::of(record));
         self.agent(record.agent.as_ref()).lock().unwrap_or_else(PoisonError::into_inner).add(record, &row);
+        for run in &record.tools {
+            // Where one agent hands over to another, that one brings the first one's results.
+            let agent = run.agent.as_ref().or(record.agent.as_ref());
+            self.agent(agent).lock().unwrap_or_else(PoisonError::into_inner).tool(&run.name).add(run);
+        }
         if let Some(conversation) = &record.conversation {
             let mut conversations = self.conversations.lock().unwrap_or_else(PoisonError::into_inner);
             if conversations.len() >= CONVERSATIONS_MAX && !conversations.contains_key(&conversation.id) {

@@ -150,6 +150,17 @@ fn the_sums_of_an_agent_say_how_it_fares() {
     assert!((planner.cost_usd - 1.0).abs() < 1e-9);
 }
 
+/// Where one agent hands over to another, the results of the first one's tools come with the second one's request.
+#[test]
+fn a_tool_is_told_of_the_agent_that_called_it() {
+    let recent = Recent::default();
+    let tools = vec![ToolRun { agent: Some("alice".into()), ..run("search", 100, None) }];
+    recent.add(&Record { agent: Some("bob".into()), tools, ..record() });
+    let mut told: Vec<_> = recent.agents().into_iter().map(|agent| (agent.name.to_string(), agent.tools.len())).collect();
+    told.sort();
+    assert_eq!(told, [("alice".to_owned(), 1), ("bob".to_owned(), 0)]);
+}
+
 #[test]
 fn a_conversation_goes_from_its_first_exchange_to_its_last() {
     let recent = Recent::default();
