@@ -100,9 +100,9 @@ impl Memory {
         }
         if heard.goes_on && !goes_on_with_anothers(asked) {
             let before = || asked.before.iter().copied().filter(|thread| self.could_continue(*thread, asked));
-            // What was answered is not what came back (thoughts are cut off, JSON is written anew), but nobody else has begun like this.
+            // What was answered is not what came back (thoughts are cut off, JSON is written anew, half an answer is kept), but nobody else has begun like this.
             if let (Some(thread), None) = (before().next(), before().nth(1))
-                && self.threads.find(&thread).and_then(|thread| self.exchanges.find(&thread.last)).is_some_and(|last| last.answered.is_some())
+                && self.threads.find(&thread).and_then(|thread| self.exchanges.find(&thread.last)).is_some_and(|last| last.has_ended)
             {
                 return Some((thread, Rule::Fingerprint));
             }
@@ -112,16 +112,21 @@ impl Memory {
 
     /// The thread whose answers or calls the request carries as its own, though its beginning is another: its history was cut.
     fn remembered(&self, asked: &Asked<'_, '_>) -> Option<u64> {
-        let own = asked.heard.said.iter().rev().filter(|said| said.own && said.mark.length >= TELLING_MIN);
-        let answered = own.flat_map(|said| self.answering(said.mark)).filter_map(|place| Some(self.exchanges.find(&place)?.thread));
-        let called = asked.heard.called.iter().rev().flat_map(|&key| self.runs.of_id(key)).map(|(_, run)| run.caller.thread);
+        let text = asked.heard.said.iter().rev().find(|said| said.own).filter(|said| said.mark.length >= TELLING_MIN);
+        let answered = text.into_iter().flat_map(|said| self.answering(said.mark));
+        let called = asked.heard.called.last().into_iter().flat_map(|&key| self.runs.of_id(key)).map(|(_, run)| run.caller.place);
+        // Only of threads that have not gone on since: many answer some things alike.
+        let threads = answered.chain(called).filter_map(|place| {
+            let thread = self.exchanges.find(&place)?.thread;
+            (self.threads.find(&thread)?.last == place).then_some(thread)
+        });
         // Others' calls may stand there as an assistant's.
         let is_others = |thread: &u64| {
             let agent = self.threads.find(thread).and_then(|thread| thread.agent.as_ref());
             agent.is_some_and(|agent| asked.others.contains(agent) && **agent != *ORCHESTRATOR)
         };
         let fits = |thread: &u64| self.could_continue(*thread, asked) && !asked.before.contains(thread) && !is_others(thread);
-        match self.nearest(answered.chain(called).filter(fits), asked) {
+        match self.nearest(threads.filter(fits), asked) {
             Nearest::One(thread) => Some(thread),
             Nearest::Several | Nearest::None => None,
         }
@@ -173,9 +178,29 @@ impl Memory {
         }
         let keys = heard.called.iter().copied().chain(heard.brought.iter().filter_map(|brought| brought.key));
         let called: Vec<Candidate> = keys.flat_map(|key| self.runs.of_id(key)).map(|(_, run)| (run.caller.conversation, !run.is_over)).collect();
-        let told = || asked.said.iter().rev().find_map(|said| self.choose(self.telling(said, asked), asked));
-        let of_tool = || within.and_then(|span| self.runs.find(span)).map(|run| run.caller.conversation);
-        self.choose(called, asked).or_else(told).or_else(of_tool).or_else(|| self.begun_like(asked, now))
+        match self.told(called, asked) {
+            Nearest::One(conversation) => Some(conversation),
+            // Runs that are the same in every word: no weaker sign tells them apart.
+            Nearest::Several => None,
+            Nearest::None => {
+                let of_tool = within.and_then(|span| self.runs.find(span)).map(|run| run.caller.conversation);
+                of_tool.or_else(|| self.begun_like(asked, now))
+            }
+        }
+    }
+
+    /// The conversation of which the request carries calls of tools or answers, the last one first.
+    fn told(&self, called: Vec<Candidate>, asked: &Asked<'_, '_>) -> Nearest {
+        let answers = asked.said.iter().rev().map(|said| self.telling(said, asked));
+        let mut found = Nearest::None;
+        for candidates in std::iter::once(called).chain(answers) {
+            match self.choose(candidates, asked) {
+                Nearest::One(conversation) => return Nearest::One(conversation),
+                Nearest::Several => found = Nearest::Several,
+                Nearest::None => {}
+            }
+        }
+        found
     }
 
     /// The conversations in which a text was an answer that could be this one.
@@ -207,7 +232,7 @@ impl Memory {
         };
         let under_way: Vec<Candidate> = under_way.filter(asks_again).map(|thread| (thread.conversation, true)).collect();
         if !under_way.is_empty() {
-            return self.choose(under_way, asked);
+            return self.choose(under_way, asked).one();
         }
         if !asked.is_fresh && asked.kind == Kind::Turn {
             return None;
@@ -218,7 +243,7 @@ impl Memory {
             last.is_some_and(|last| now.instant.saturating_duration_since(last) < RUN_WINDOW)
         };
         let live = begun.newest().filter(is_live).map(|conversation| (*conversation, self.expects(*conversation))).collect();
-        self.choose(live, asked)
+        self.choose(live, asked).one()
     }
 
     /// Whether somebody was chosen to speak in it and has not spoken yet.
@@ -227,7 +252,7 @@ impl Memory {
     }
 
     /// The one conversation that fits; what tells them apart is asked in the order of its weight.
-    fn choose(&self, candidates: Vec<Candidate>, asked: &Asked<'_, '_>) -> Option<u64> {
+    fn choose(&self, candidates: Vec<Candidate>, asked: &Asked<'_, '_>) -> Nearest {
         let mut left: Vec<Candidate> = Vec::new();
         for (conversation, is_new) in candidates {
             match left.iter_mut().find(|(known, _)| *known == conversation) {
@@ -237,12 +262,17 @@ impl Memory {
             }
         }
         let known = |conversation: &u64| self.conversations.find(conversation);
+        let on_connection = |(conversation, _): &Candidate| self.is_on_connection(*conversation, asked);
+        let is_near = left.iter().any(on_connection);
         narrow(&mut left, |(conversation, _)| known(conversation).is_some_and(|known| known.opening == asked.opening));
         narrow(&mut left, |(_, is_new)| *is_new);
-        narrow(&mut left, |(conversation, _)| known(conversation).is_some_and(|known| known.connections.contains(&asked.arrival.connection)));
+        narrow(&mut left, on_connection);
         match *left {
-            [(conversation, _)] => Some(conversation),
-            _ => None,
+            [] => Nearest::None,
+            // What is new in one came on the connection of another: they are the same in every word.
+            [ref one] if is_near && !on_connection(one) => Nearest::Several,
+            [(conversation, _)] => Nearest::One(conversation),
+            _ => Nearest::Several,
         }
     }
 
@@ -259,7 +289,7 @@ impl Memory {
         let opening = asked.opening.filter(|_| asked.is_fresh && self.runs.open() > 0)?;
         let calls: Vec<(u64, u64, bool)> =
             self.runs.of_argument(opening).map(|(span, run)| (span, run.caller.conversation, run.child.is_none())).collect();
-        let conversation = self.choose(calls.iter().map(|(_, conversation, is_free)| (*conversation, *is_free)).collect(), asked)?;
+        let conversation = self.choose(calls.iter().map(|(_, conversation, is_free)| (*conversation, *is_free)).collect(), asked).one()?;
         // Of several such calls the oldest that nobody runs within yet.
         let free = calls.iter().rev().find(|(_, of, is_free)| *of == conversation && *is_free);
         free.map(|(span, ..)| *span)
@@ -276,6 +306,15 @@ enum Nearest {
     None,
     One(u64),
     Several,
+}
+
+impl Nearest {
+    fn one(self) -> Option<u64> {
+        match self {
+            Self::One(one) => Some(one),
+            Self::None | Self::Several => None,
+        }
+    }
 }
 
 /// Leaves those that something speaks for, if it speaks for any.

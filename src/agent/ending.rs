@@ -14,6 +14,7 @@ impl Memory {
         let runs = if caller.thread == 0 { Vec::new() } else { self.runs.called(reply, caller, now) };
         let Some(exchange) = self.exchanges.touch(&place, now.instant) else { return };
         exchange.answered = Some(now);
+        exchange.has_ended = true;
         exchange.answer = reply.text;
         exchange.runs = runs;
         exchange.calls = reply.tool_calls.iter().map(|call| call_key(call.id.as_deref(), &call.name)).collect();
@@ -42,6 +43,7 @@ impl Memory {
     pub(super) fn ended(&mut self, place: u64, ending: Ending, now: Moment) {
         let agent = self.now_known(place).and_then(|(agent, _)| agent);
         let Some(exchange) = self.exchanges.touch(&place, now.instant) else { return };
+        exchange.has_ended = true;
         let waited = now.instant.saturating_duration_since(exchange.arrived.instant);
         match ending {
             Ending::Cancelled(stage) => self.folk.hung_up(agent.as_ref(), stage, waited, now.instant),

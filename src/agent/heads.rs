@@ -105,6 +105,11 @@ impl Trail {
         Self { chain }
     }
 
+    /// Of the body as a whole.
+    pub fn whole(&self, body: &[u8]) -> u64 {
+        self.place(body, body.len()).map_or(0, |(whole, _)| whole)
+    }
+
     /// The place at this offset, and what lies before its rest.
     fn place(&self, body: &[u8], at: usize) -> Option<(u64, (u64, usize))> {
         let before = *self.chain.get(at / BLOCK)?;

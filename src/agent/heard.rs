@@ -10,8 +10,8 @@ use crate::wire::{self, Message, Prompt, Request, Role, Text, TextMark, ToolResu
 const SAID_MAX: usize = 48;
 /// Messages at a prompt's end whose tool calls and results are looked at.
 const LOOKED_MAX: usize = 256;
-/// Bytes of a text that tell its message from others.
-const STEP_MAX: usize = 1024;
+/// Bytes at both ends of a text that tell its message from others.
+const STEP_MAX: usize = 128;
 /// Names of others that are remembered of one request.
 const NAMES_MAX: usize = 64;
 /// Longest text that is marked, in bytes as written.
@@ -242,7 +242,9 @@ fn step(message: &Message<'_>) -> u64 {
     let texts = message.texts.iter().copied().chain(message.results.iter().flat_map(|result| result.texts.iter().copied()));
     let told = texts.fold(u64::from(message.characters.is_some()), |all, text| {
         let raw = text.raw();
-        join(all, wire::hash(&raw[..raw.len().min(STEP_MAX)]))
+        let length = u64::try_from(raw.len()).unwrap_or(u64::MAX);
+        let (head, tail) = (&raw[..raw.len().min(STEP_MAX)], &raw[raw.len().saturating_sub(STEP_MAX)..]);
+        join(join(join(all, length), wire::hash(head)), wire::hash(tail))
     });
     message.calls.iter().fold(told, |all, call| join(all, call_key(call.id.as_deref(), &call.name)))
 }

@@ -37,9 +37,6 @@ const SAID_MAX: usize = 16;
 const PARTS_MAX: usize = 64;
 /// Most of what is found by the same.
 pub(super) const SAME_MAX: usize = 8;
-/// Bytes at a body's beginning and end by which an SDK's repetition of it is known.
-const BODY_HEAD: usize = 2 << 10;
-const BODY_TAIL: usize = 4 << 10;
 
 /// One exchange.
 #[derive(Debug)]
@@ -51,6 +48,8 @@ pub(super) struct Exchange {
     /// When its good answer had ended.
     pub(super) answered: Option<Moment>,
     pub(super) has_failed: bool,
+    /// Whether it has ended at all.
+    pub(super) has_ended: bool,
     pub(super) trace: u128,
     pub(super) parent: Option<u64>,
     /// Its answer.
@@ -197,6 +196,7 @@ impl Exchange {
             arrived: now,
             answered: None,
             has_failed: false,
+            has_ended: false,
             trace: arrival.trace.unwrap_or_default(),
             parent: None,
             answer: TextMark::default(),
@@ -253,7 +253,7 @@ impl Memory {
             }
         }
         let listed = heard.listed.or(known.map(|thread| thread.listed)).unwrap_or(0);
-        let begun = known.map_or_else(|| beginning(arrival, heard.beside, listed), |thread| thread.whole);
+        let begun = known.map_or_else(|| beginning(arrival, heard, listed), |thread| thread.whole);
         let behind = known.and_then(|thread| match arrival.request.prompt.as_ref() {
             Some(prompt) if prompt.messages.is_empty() => thread.before.clone(),
             // What goes on with a call of another's is not behind that one's prompt.
@@ -280,7 +280,7 @@ impl Memory {
             others,
             said: told.chain(heard.said.iter().cloned()).collect(),
             sign: heard.sign.clone().or_else(|| known.filter(|_| heard.steps.is_empty())?.sign.clone()),
-            body: body_key(arrival.body),
+            body: arrival.known.trail.whole(arrival.body),
             behind,
             before,
         }
@@ -432,14 +432,8 @@ impl Memory {
 }
 
 /// What a prompt is known by before its first message. Agents that say who they are do not take each other's prompts for their own.
-fn beginning(arrival: &Arrival<'_>, beside: u64, listed: u64) -> u64 {
+fn beginning(arrival: &Arrival<'_>, heard: &Heard<'_>, listed: u64) -> u64 {
     let agent = arrival.agent.as_deref().map_or(0, |agent| wire::hash(agent.as_bytes()));
-    join(join(join(0, beside), listed), agent)
-}
-
-/// What a body is known by when an SDK repeats it: its length and both its ends. That it is a repetition, the SDK has said.
-fn body_key(body: &[u8]) -> u64 {
-    let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
-    let (head, tail) = (&body[..body.len().min(BODY_HEAD)], &body[body.len().saturating_sub(BODY_TAIL)..]);
-    join(join(length, wire::hash(head)), wire::hash(tail))
+    let opening = heard.opening.map_or(0, |opening| opening.hash);
+    join(join(join(join(0, heard.beside), listed), agent), opening)
 }

@@ -45,19 +45,21 @@ pub(super) fn of_execution(texts: &[Text<'_>]) -> Option<Execution> {
     if code.parse::<i64>().is_err() || !said.starts_with("(execution failed)") {
         return None;
     }
-    let failed = of_texts(texts, |text| last_of_traceback(text).map(ToolError::Exception));
+    let failed = of_texts(texts, |text, is_whole| last_of_traceback(text).filter(|_| is_whole).map(ToolError::Exception));
     Some(Execution(Some(failed.unwrap_or(ToolError::Failed))))
 }
 
-fn of_texts(texts: &[Text<'_>], tell: impl Fn(&str) -> Option<ToolError>) -> Option<ToolError> {
+/// What the first text tells, or as much of it as is looked at.
+fn of_texts(texts: &[Text<'_>], tell: impl Fn(&str, bool) -> Option<ToolError>) -> Option<ToolError> {
     let first = texts.iter().find(|text| !text.raw().is_empty())?;
-    let max = if memchr::memmem::find(first.raw(), TRACEBACK.as_bytes()).is_some() { WHOLE_MAX } else { HEAD_MAX };
-    tell(first.decoded(max).trim())
+    let head = &first.raw()[..first.raw().len().min(HEAD_MAX)];
+    let max = if memchr::memmem::find(head, TRACEBACK.as_bytes()).is_some() { WHOLE_MAX } else { HEAD_MAX };
+    tell(first.decoded(max).trim(), first.raw().len() <= max)
 }
 
-fn of_text(text: &str) -> Option<ToolError> {
+fn of_text(text: &str, is_whole: bool) -> Option<ToolError> {
     if text.starts_with(TRACEBACK) {
-        return Some(last_of_traceback(text).map_or(ToolError::Failed, of_exception));
+        return Some(last_of_traceback(text).filter(|_| is_whole).map_or(ToolError::Failed, of_exception));
     }
     // What pydantic says, as AutoGen passes it on.
     if is_validation_error(text) || text.starts_with("Error invoking tool '") && text.contains(" with kwargs ") {
@@ -157,7 +159,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: Option<ToolError>) {
-        assert_eq!(of_text(text.trim()), expected, "{text}");
+        assert_eq!(of_text(text.trim(), true), expected, "{text}");
     }
 
     fn exception(name: &str) -> Option<ToolError> {

@@ -64,8 +64,10 @@ pub(super) fn print(mut out: impl Write, mut agents: Vec<AgentSums>, took: Durat
         }
         for (tool, sums) in agent.tools.iter().take(MOST) {
             let errors = sums.last_error.as_ref().map(|last| format!(", {} failed ({})", sums.errors, Word(last))).unwrap_or_default();
-            let look = if sums.errors > 0 { Look::Bad } else { Look::Faint };
-            line(look, &format!("{name}: tool {} ran {} ×, slowest {}{errors}", Word(tool), sums.runs, Short(sums.max)))?;
+            let refused = sums.schema_mismatches;
+            let refused = if refused > 0 { format!(", {refused} called against its schema") } else { String::new() };
+            let look = if sums.errors > 0 || !refused.is_empty() { Look::Bad } else { Look::Faint };
+            line(look, &format!("{name}: tool {} ran {} ×, slowest {}{errors}{refused}", Word(tool), sums.runs, Short(sums.max)))?;
         }
     }
     out.flush()
@@ -204,7 +206,7 @@ mod tests {
             },
             Record { outcome: Outcome::Timeout, reason: Some(Reason::TimeoutFirstToken), agent: Some("writer".into()), ..record() },
             quota,
-            Record { outcome: Outcome::Cancelled, duration: Duration::from_secs(60), agent: Some("a name that is quite long".into()), ..record() },
+            Record { outcome: Outcome::Cancelled, duration: Duration::from_mins(1), agent: Some("a name that is quite long".into()), ..record() },
             Record { agent: None, ..record() },
         ]
     }

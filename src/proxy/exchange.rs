@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{admit::Memory, peer::Peer};
 use crate::{
     agent::{self, Ending, Place},
-    drain::{Drain, Reached, Stage},
+    drain::{self, Drain, Reached, Stage},
     telemetry::{
         CalledTools, InFlight, KeptTools, Phase, Record, Telemetry, TraceContext,
         names::{Clock, Outcome, Reason},
@@ -92,6 +92,14 @@ impl Exchange {
         record.server = Some(destination.server.clone());
     }
 
+    /// Looks at what passes: a fault of ours in it is counted, and harms nobody.
+    pub fn observe<T: Default>(&mut self, look: impl FnOnce(&mut Self) -> T) -> T {
+        drain::contain_call(|| look(self)).unwrap_or_else(|_| {
+            self.telemetry.panicked();
+            T::default()
+        })
+    }
+
     /// It is remembered, and what becomes of it shall be too.
     pub fn remember(&mut self, memory: Memory, place: Option<Place>) {
         self.place = Some((memory, place));
@@ -144,7 +152,7 @@ impl Exchange {
             last.duration = last.started.elapsed();
         }
         if let Some((memory, place)) = self.place.take() {
-            conclude(&memory, place, &mut record);
+            self.observe(|_| conclude(&memory, place, &mut record));
         }
         if let Some(tools) = self.tools.take()
             && let Some(called) = called(tools, &record)

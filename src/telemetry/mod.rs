@@ -73,7 +73,7 @@ struct Inner {
     otlp: Option<Otlp>,
     capture: Capture,
     propagate: bool,
-    recent: Recent,
+    recent: Arc<Recent>,
     /// Exchanges by outcome, in the order of [`Outcome::index`].
     outcomes: [AtomicU64; Outcome::COUNT],
 }
@@ -96,8 +96,8 @@ impl Telemetry {
             metrics.probe(Probe::new(names::metrics::SPAN_QUEUE, MetricType::GAUGE, move || vec![("", waiting())]));
         }
         let capture = Capture::new(config.capture_content && otlp.is_some());
-        let (propagate, recent, outcomes) = (config.propagate, Recent::default(), Default::default());
-        let schemas = Schemas::start(Arc::clone(&metrics))?;
+        let (propagate, recent, outcomes) = (config.propagate, Arc::<Recent>::default(), Default::default());
+        let schemas = Schemas::start(Arc::clone(&metrics), Arc::clone(&recent))?;
         Ok(Self { inner: Arc::new(Inner { metrics, schemas, log, otlp, capture, propagate, recent, outcomes }) })
     }
 
@@ -138,6 +138,7 @@ impl Telemetry {
     pub fn report_run(&self, mut run: ToolRun) {
         record::bound_run(&mut run);
         self.inner.metrics.run(&run);
+        self.inner.recent.add_run(&run);
         if let Some(otlp) = &self.inner.otlp {
             otlp.put_run(run);
         }
@@ -223,7 +224,7 @@ impl Inner {
             Some(otlp) => otlp.put(record, contents).then_some(Some(record.trace.span_id))?,
             None => (record.trace.parent_id.is_some() && record.trace.is_sampled()).then_some(None)?,
         };
-        Some(Trace { trace_id: record.trace.trace_id, span_id, at: record.ended_at() })
+        Some(Trace { id: record.trace.trace_id, span_id, at: record.ended_at() })
     }
 }
 

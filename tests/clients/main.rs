@@ -3,6 +3,7 @@
 //! the list of them, and what is run around them.
 
 mod collector;
+mod conventions;
 mod environment;
 mod installed;
 mod spans;

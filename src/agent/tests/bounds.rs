@@ -11,18 +11,20 @@ use crate::agent::{Ending, HangUps, Stage};
 const ENTRIES_MAX: usize = 270_000;
 
 #[test]
-fn a_hundred_thousand_names_tools_and_conversations_leave_memory_bounded() {
+fn a_hundred_thousand_names_and_tools_leave_memory_bounded() {
     let mut world = World::new();
     let mut most = 0;
-    for number in 0..100_000 {
+    for number in 0..25_000 {
         let (agent, given) = (format!("agent {number}"), format!("conversation {number}"));
         let way = Way { agent: Some(&agent), conversation: (number % 2 == 0).then_some(&*given), connection: number, ..CHAT };
-        let body = format!(
-            r#"{{"model":"m{number}","messages":[{{"role":"system","content":"s{number}"}},{{"role":"user","name":"u{number}","content":"hello {number}"}}]}}"#
-        );
+        let user = |part: u32| format!(r#"{{"role":"user","name":"u{number}-{part}","content":"hello {number} of {part}"}}"#);
+        let users = [1, 2, 3, 4].map(user).join(",");
+        let body = format!(r#"{{"model":"m{number}","messages":[{{"role":"system","content":"s{number}"}},{users}]}}"#);
         let arrived = world.send(&way, body.as_bytes());
         if number % 2 == 0 {
-            world.call(&arrived, &[(&format!("c{number}"), &format!("tool{number}"), &format!(r#"{{"q":"find {number}"}}"#))]);
+            let calls = [1, 2, 3, 4, 5, 6, 7, 8]
+                .map(|part| (format!("c{number}-{part}"), format!("tool {number} {part}"), format!(r#"{{"q":"{number} {part}"}}"#)));
+            world.call(&arrived, &calls.each_ref().map(|(id, name, arguments)| (&**id, &**name, &**arguments)));
         } else {
             world.answer(&arrived, &format!("the answer to {number}"));
         }
@@ -42,7 +44,7 @@ fn a_hundred_thousand_names_tools_and_conversations_leave_memory_bounded() {
 #[test]
 fn one_conversation_with_all_in_it_is_bounded_too() {
     let mut world = World::new();
-    for number in 0..2000 {
+    for number in 0..500 {
         let way = Way { conversation: Some("one"), connection: number, ..CHAT };
         let names: Vec<_> =
             (0..100).map(|name| json!({"role": "user", "name": format!("n{number}-{name}"), "content": format!("t{number}-{name}")})).collect();
@@ -50,7 +52,7 @@ fn one_conversation_with_all_in_it_is_bounded_too() {
         world.answer(&arrived, "the same answer to all of it");
     }
     let view = world.agents.conversations(10);
-    assert_eq!((view.len(), view[0].turns, view[0].given.as_deref()), (1, 2000, Some("one")));
+    assert_eq!((view.len(), view[0].turns, view[0].given.as_deref()), (1, 500, Some("one")));
     assert!(view[0].threads <= 64);
 }
 

@@ -40,7 +40,7 @@ use crate::{agent::ToolRun, config};
 pub enum Exposition {
     /// Prometheus' own text format.
     Text,
-    /// OpenMetrics 1.0.
+    /// `OpenMetrics` 1.0.
     OpenMetrics,
 }
 

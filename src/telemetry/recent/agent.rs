@@ -117,7 +117,7 @@ pub struct LastError {
     pub model: Option<Box<str>>,
 }
 
-/// A tool's runs whose results came.
+/// A tool's runs that are over.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ToolSums {
     /// All.
@@ -127,6 +127,8 @@ pub struct ToolSums {
     /// How the latest of those failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<Box<str>>,
+    /// Calls whose arguments the tool's own schema refuses.
+    pub schema_mismatches: u64,
     /// How long all took together.
     #[serde(rename = "total_seconds", serialize_with = "seconds")]
     pub total: Duration,
@@ -184,8 +186,12 @@ impl AgentSums {
             _ => self.add_failure(record, row),
         }
         for run in &record.tools {
-            bounded(&mut self.tools, &run.name).add(run);
+            self.tool(&run.name).add(run);
         }
+    }
+
+    pub(super) fn tool(&mut self, name: &str) -> &mut ToolSums {
+        bounded(&mut self.tools, name)
     }
 
     fn add_answer(&mut self, row: &Row) {
@@ -251,7 +257,7 @@ impl HangUps {
 }
 
 impl ToolSums {
-    fn add(&mut self, run: &ToolRun) {
+    pub(super) fn add(&mut self, run: &ToolRun) {
         self.runs += 1;
         self.total = self.total.saturating_add(run.duration);
         self.max = self.max.max(run.duration);

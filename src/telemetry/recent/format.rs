@@ -15,6 +15,7 @@ pub fn iso<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Er
 }
 
 /// The same, where there is a time.
+#[expect(clippy::ref_option, reason = "serde gives references")]
 pub(super) fn maybe_iso<S: Serializer>(at: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
     match at {
         Some(at) => iso(at, serializer),
@@ -28,6 +29,7 @@ pub fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::O
 }
 
 /// Seconds as a number, where there are any.
+#[expect(clippy::ref_option, reason = "serde gives references")]
 pub(super) fn maybe_seconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     match duration {
         Some(duration) => seconds(duration, serializer),

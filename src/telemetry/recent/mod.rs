@@ -13,6 +13,7 @@ use super::{
     names::{OTHER, UNKNOWN},
     record::Record,
 };
+use crate::agent::ToolRun;
 
 mod agent;
 mod conversation;
@@ -62,6 +63,16 @@ impl Recent {
         // Freed behind the lock.
         drop(oldest);
         self.seen.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Adds a tool's run whose result no request has brought.
+    pub(super) fn add_run(&self, run: &ToolRun) {
+        self.agent(run.agent.as_ref()).lock().unwrap_or_else(PoisonError::into_inner).tool(&run.name).add(run);
+    }
+
+    /// A call of this tool has arguments that its declared schema refuses.
+    pub(super) fn schema_mismatch(&self, agent: Option<&Arc<str>>, tool: &str) {
+        self.agent(agent).lock().unwrap_or_else(PoisonError::into_inner).tool(tool).schema_mismatches += 1;
     }
 
     /// Exchanges that have ended so far.

@@ -207,11 +207,11 @@ pub(super) fn conversation_key(id: u64) -> Box<str> {
     format!("{id:016x}").into()
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
 fn outcome<S: Serializer>(outcome: &Outcome, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(outcome.as_str())
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
 fn is_uncounted(usage: &Usage) -> bool {
     *usage == Usage::default()
 }

@@ -117,8 +117,10 @@ fn the_sums_of_an_agent_say_how_it_fares() {
     recent.add(&failed);
     let (timeout, clock) = (Some(Reason::TimeoutFirstToken), Some(Clock::FirstToken));
     recent.add(&Record { outcome: Outcome::Timeout, reason: timeout, clock, sdk_retry_count: Some(1), ..record() });
-    recent.add(&Record { outcome: Outcome::Cancelled, phase: Phase::Waiting, duration: Duration::from_secs(60), ..record() });
+    recent.add(&Record { outcome: Outcome::Cancelled, phase: Phase::Waiting, duration: Duration::from_mins(1), ..record() });
     recent.add(&Record { tools: vec![run("search", 100, None), run("search", 300, Some(ToolError::NoResult))], cost: Some(0.0), ..record() });
+    recent.add_run(&ToolRun { agent: Some("planner".into()), ..run("search", 0, Some(ToolError::NoResult)) });
+    recent.schema_mismatch(Some(&"planner".into()), "search");
     let agents = recent.agents();
     let [planner] = agents.as_slice() else { panic!("one agent: {agents:?}") };
     let told = serde_json::to_value(planner).unwrap();
@@ -141,7 +143,10 @@ fn the_sums_of_an_agent_say_how_it_fares() {
     check("/hang_ups", json!({"count": 1, "phases": {"waiting": 1}, "waited": {"p50_seconds": 60.0, "p95_seconds": 60.0, "max_seconds": 60.0}}));
     check("/errors", json!({"429": 1, "timeout_first_token": 1}));
     check("/last_error/error_type", "timeout_first_token".into());
-    check("/tools/search", json!({"runs": 2, "errors": 1, "last_error": "no_result", "total_seconds": 0.4, "max_seconds": 0.3}));
+    check(
+        "/tools/search",
+        json!({"runs": 3, "errors": 2, "last_error": "no_result", "schema_mismatches": 1, "total_seconds": 0.4, "max_seconds": 0.3}),
+    );
     assert!((planner.cost_usd - 1.0).abs() < 1e-9);
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{metrics::Metrics, queue::Queue};
+use super::{metrics::Metrics, queue::Queue, recent::Recent};
 use crate::wire::Tools;
 
 mod declared;
@@ -78,10 +78,10 @@ pub(super) struct Schemas {
 
 impl Schemas {
     /// Starts the thread.
-    pub(super) fn start(metrics: Arc<Metrics>) -> io::Result<Self> {
+    pub(super) fn start(metrics: Arc<Metrics>, recent: Arc<Recent>) -> io::Result<Self> {
         let queue = Arc::new(Queue::new(QUEUE_MAX));
         let (theirs, counting) = (Arc::clone(&queue), Arc::clone(&metrics));
-        thread::Builder::new().name("pillion-schemas".to_owned()).stack_size(STACK).spawn(move || run(&theirs, &counting))?;
+        thread::Builder::new().name("pillion-schemas".to_owned()).stack_size(STACK).spawn(move || run(&theirs, &counting, &recent))?;
         Ok(Self { queue, metrics })
     }
 
@@ -107,20 +107,23 @@ impl Drop for Schemas {
 }
 
 /// Checks until the queue is closed and empty. What panics (the validator is not ours) is counted and costs what was learnt so far.
-fn run(queue: &Queue<CalledTools>, metrics: &Metrics) {
-    while catch_unwind(AssertUnwindSafe(|| check_all(queue, metrics))).is_err() {
+fn run(queue: &Queue<CalledTools>, metrics: &Metrics, recent: &Recent) {
+    while catch_unwind(AssertUnwindSafe(|| check_all(queue, metrics, recent))).is_err() {
         metrics.panicked();
     }
 }
 
-fn check_all(queue: &Queue<CalledTools>, metrics: &Metrics) {
+fn check_all(queue: &Queue<CalledTools>, metrics: &Metrics, recent: &Recent) {
     let mut declared = Declared::default();
     while let Some(waiting) = queue.take(1, Duration::ZERO) {
         for called in waiting {
             for (name, arguments) in &called.calls {
                 match declared.check(called.tools.0.as_deref(), name, arguments.as_deref()) {
                     Verdict::Fits => {}
-                    Verdict::Mismatch => metrics.schema_mismatch(called.agent.as_deref(), name),
+                    Verdict::Mismatch => {
+                        metrics.schema_mismatch(called.agent.as_deref(), name);
+                        recent.schema_mismatch(called.agent.as_ref(), name);
+                    }
                     Verdict::Unchecked => metrics.skipped("schema"),
                 }
             }

@@ -192,7 +192,7 @@ fn text(metrics: &Metrics) -> String {
 #[test]
 fn mismatches_are_counted_and_so_is_what_was_not_checked() {
     let metrics = Arc::new(Metrics::new(&config::Telemetry::default()));
-    let schemas = Schemas::start(Arc::clone(&metrics)).unwrap();
+    let schemas = Schemas::start(Arc::clone(&metrics), Arc::default()).unwrap();
     let declared = tools(&json!({"required": ["city"]}));
     let long = format!("[{}]", " ".repeat(300 << 10));
     let (tools, too_long) = (KeptTools::of(Tools::new(declared.as_bytes())), KeptTools::of(Tools::new(long.as_bytes())));

@@ -126,6 +126,14 @@ fn what_could_not_be_read_is_said() {
     assert_eq!(skipped(&vec![b' '; BODY_MAX + 1]), Some(Skipped::Size));
 }
 
+/// A resumed reading once counted one message too few where a number stood among those that were known.
+#[test]
+fn a_list_that_holds_bare_numbers_is_read_whole() {
+    let can_resume = |body: &str, count| Request::read(Dialect::OpenaiChat, "/", body.as_bytes(), None).resume(count).is_some();
+    assert!(can_resume(r#"{"messages":[{},{}]}"#, 2) && !can_resume(r#"{"messages":[{},{}]}"#, 3) && !can_resume(r#"{"messages":[{}]}"#, 0));
+    assert!(!can_resume(r#"{"messages":[{},7,{}]}"#, 2) && !can_resume(r#"{"messages":{}}"#, 1));
+}
+
 #[test]
 fn the_prompt_may_have_any_shape() {
     let none = |messages: u64| Call { prompt_messages: Some(messages), ..Call::default() };
