@@ -187,7 +187,7 @@ fn conclude(memory: &Memory, place: Option<Place>, record: &mut Record) {
     let (asked, answered) = (record.call.model.as_deref(), record.reply.model.as_deref());
     record.prompt_window = asked.and_then(|asked| models.find(provider, asked)?.window);
     record.cost = models.cost(provider, asked, answered, &record.reply.usage);
-    if let Some(tokens) = record.reply.usage.input {
+    if let Some(tokens) = record.reply.usage.input.or(record.reply.counted) {
         models.learn(&record.call, tokens);
     }
 }

@@ -108,6 +108,9 @@ fn the_rarer_facts_have_their_counters() {
     odd.usage_asked = true;
     odd.reply.usage = crate::wire::Usage::default();
     metrics.record(&odd, true, None);
+    // An answer that only counts tokens lacks nothing.
+    let counting = crate::wire::Reply { counted: Some(7), ..crate::wire::Reply::default() };
+    metrics.record(&Record { reply: counting, ..record() }, false, None);
     metrics.refused(None, Reason::Framing);
     metrics.accept_error();
     metrics.panicked();

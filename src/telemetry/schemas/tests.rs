@@ -160,6 +160,31 @@ fn what_is_remembered_is_bounded_and_forgotten_tools_are_read_again() {
     }
 }
 
+#[test]
+fn whatever_is_declared_and_called_is_answered() {
+    let work = || {
+        let mut random = fastrand::Rng::with_seed(17);
+        let seeds = [
+            r##"{"$defs":{"A":{"anyOf":[{"type":"null"},{"items":{"type":"number"},"uniqueItems":true}]}},"properties":{"a":{"$ref":"#/$defs/A"}},"unevaluatedProperties":false}"##,
+            r#"{"type":"OBJECT","properties":{"a":{"type":"STRING","nullable":true,"maxLength":"3","pattern":"^[a-z]+$"}},"required":["a"]}"#,
+            r#"{"$schema":"http://json-schema.org/draft-07/schema#","if":{"properties":{"a":{"const":1}}},"then":{"not":{"required":["b"]}},"patternProperties":{"^p":{"format":"date-time"}}}"#,
+        ];
+        let words = ["{", "}", "[", "]", ":", ",", "\"", "1", "null", "\"a\"", "$ref", "#", "items", "type", "-1e400", "é"];
+        for _ in 0..600 {
+            let mut schema = (*random.choice(seeds.iter()).unwrap()).to_owned();
+            for _ in 0..random.usize(..4) {
+                let at = schema.floor_char_boundary(random.usize(..schema.len()));
+                let end = schema.ceil_char_boundary((at + random.usize(..4)).min(schema.len()));
+                schema.replace_range(at..end, random.choice(words.iter()).unwrap());
+            }
+            let arguments = *random.choice(["{}", "{\"a\":[1,1]}", "{\"a\":null,\"p\":\"x\"}", "[", "7"].iter()).unwrap();
+            let tools = format!("[{{\"name\":\"f\",\"input_schema\":{schema}}}]");
+            Declared::default().check(Some(tools.as_bytes()), "f", Some(arguments));
+        }
+    };
+    std::thread::Builder::new().stack_size(STACK).spawn(work).unwrap().join().unwrap();
+}
+
 fn text(metrics: &Metrics) -> String {
     metrics.render(Exposition::Text)
 }
