@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::wire::{self, Dialect, Resume};
 
 /// Most places in bodies that are remembered; the one that was used longest ago goes first.
-const PLACES_MAX: usize = 20_000;
+const PLACES_MAX: usize = 4096;
 
 /// Most heads of one place: so many runs may have begun with the very same bytes. The oldest goes first.
 const SAME_MAX: usize = 8;

@@ -20,15 +20,15 @@ use super::{
 use crate::wire::{self, TextMark};
 
 /// Most exchanges that are remembered.
-const EXCHANGES_MAX: usize = 20_000;
+const EXCHANGES_MAX: usize = 4096;
 /// Most threads.
-const THREADS_MAX: usize = 10_000;
+const THREADS_MAX: usize = 4096;
 /// Most conversations.
-const CONVERSATIONS_MAX: usize = 10_000;
+const CONVERSATIONS_MAX: usize = 2048;
 /// How long they are remembered after they were last heard of.
 pub(super) const IDLE_MAX: Duration = Duration::from_hours(1);
 /// Most of anything by which they are found again.
-const FOUND_MAX: usize = 20_000;
+const FOUND_MAX: usize = 4096;
 /// Most names of others that are remembered of a thread.
 const OTHERS_MAX: usize = 32;
 /// Most texts under a name that are remembered of a thread.

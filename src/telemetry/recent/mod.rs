@@ -9,6 +9,9 @@ use std::{
     },
 };
 
+use foldhash::fast::RandomState;
+use hashlink::LinkedHashMap;
+
 use super::{
     names::{OTHER, UNKNOWN},
     record::Record,
@@ -39,8 +42,9 @@ const CONVERSATIONS_MAX: usize = 512;
 pub struct Recent {
     seen: AtomicU64,
     rows: Mutex<VecDeque<Arc<Row>>>,
-    agents: Mutex<HashMap<Arc<str>, Arc<Mutex<AgentSums>>>>,
-    conversations: Mutex<HashMap<u64, ConversationSums>>,
+    agents: Mutex<HashMap<Arc<str>, Arc<Mutex<AgentSums>>, RandomState>>,
+    /// The one that was heard of last is the last.
+    conversations: Mutex<LinkedHashMap<u64, ConversationSums, RandomState>>,
 }
 
 impl Recent {
@@ -55,11 +59,15 @@ impl Recent {
         }
         if let Some(conversation) = &record.conversation {
             let mut conversations = self.conversations.lock().unwrap_or_else(PoisonError::into_inner);
-            if conversations.len() >= CONVERSATIONS_MAX && !conversations.contains_key(&conversation.id) {
-                let oldest = conversations.iter().min_by_key(|(_, sums)| sums.last_activity).map(|(id, _)| *id);
-                oldest.and_then(|id| conversations.remove(&id));
+            if let Some(sums) = conversations.to_back(&conversation.id) {
+                sums.add(record, &row);
+            } else {
+                let mut sums = ConversationSums::new(conversation, record);
+                sums.add(record, &row);
+                conversations.insert(conversation.id, sums);
             }
-            conversations.entry(conversation.id).or_insert_with(|| ConversationSums::new(conversation, record)).add(record, &row);
+            let oldest = if conversations.len() > CONVERSATIONS_MAX { conversations.pop_front() } else { None };
+            drop((conversations, oldest));
         }
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         let oldest = if rows.len() >= ROWS_MAX { rows.pop_back() } else { None };
