@@ -4,6 +4,7 @@ mod around;
 mod demo;
 mod probe;
 mod run;
+mod summary;
 
 use std::{ffi::OsString, io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 

@@ -165,6 +165,11 @@ impl Tracker {
 #[error("a task has panicked")]
 pub struct Panicked;
 
+/// Calls what shall harm nobody by a panic.
+pub fn contain_call<T>(call: impl FnOnce() -> T) -> Result<T, Panicked> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|_| Panicked)
+}
+
 /// Runs a future whose panic shall end it alone, and not the task that it is part of.
 pub async fn contain<F: Future>(future: F) -> Result<F::Output, Panicked> {
     let mut future = std::pin::pin!(future);
@@ -207,6 +212,8 @@ mod tests {
     async fn a_contained_panic_is_told_and_ends_nothing_else() {
         assert_eq!(contain(async { 7 }).await.unwrap(), 7);
         assert!(contain(async { panic!("on purpose") }).await.is_err());
+        assert_eq!(contain_call(|| 7).unwrap(), 7);
+        assert!(contain_call(|| panic!("on purpose")).is_err());
     }
 
     #[tokio::test]

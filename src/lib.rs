@@ -12,7 +12,7 @@
 //!                             refusal  ×  every way to say no
 //!
 //!                             `wire` says what the bytes mean; what is learnt goes into one `Record`,
-//!                             and `telemetry` alone turns that into metrics, spans and a line of the log.
+//!                             and `telemetry` alone turns that into metrics, spans, a line of the log, and a row.
 //! ```
 //!
 //! # Layers
@@ -35,14 +35,14 @@
 //! # Invariants
 //!
 //! * **I1** `wire`, `context` and `agent` do no I/O and read no clock. (`architecture::pure_modules_touch_no_sockets_and_no_clock`)
-//! * **I2** A reply's bytes are never changed, delayed or gathered beyond what a listed exception says. (`carry`, `streams`)
-//! * **I3** A request changes only in `rewrite`. (`headers`, `retries`)
+//! * **I2** A reply's bytes are never changed, delayed or gathered beyond what a listed exception says. (`carry`, `streams`, `usage`)
+//! * **I3** A request changes only in `rewrite`. (`headers`, `retries`, `usage`)
 //! * **I4** Observing cannot bite: what cannot be read is counted and passed on. (`wire::reading`)
 //! * **I5** Each exchange is reported exactly once, whatever ended it. (the accounting check that ends every test of a fault)
 //! * **I6** Every buffer, table, queue and wait has a bound with a name.
 //! * **I7** One exchange sees one config.
 //! * **I8** Names of metrics and attributes stand in `telemetry::names` alone; label values are from closed sets, or capped.
-//! * **I9** Secrets and prompts reach no log, span or metric. (`secret`, `config`)
+//! * **I9** Secrets and prompts reach no log, span or metric; prompts and answers a span, where the config says so. (`secret`, `config`, `contents`)
 //! * **I10** Imports point down. (`architecture::imports_point_down`)
 
 pub mod admin;

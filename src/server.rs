@@ -77,10 +77,11 @@ impl Server {
         let memory = Memory { models: Arc::new(Models::new(&config)), ..Memory::default() };
         let agents_known = Arc::clone(&memory.agents);
         telemetry.watch_conversations(move || u64::try_from(agents_known.counts().conversations).unwrap_or(u64::MAX));
+        let told = (telemetry.clone(), Arc::clone(&memory.agents));
         upstreams.spawn(memory.clone().tidy(telemetry.clone(), drain.clone()));
         let proxy = Arc::new(Proxy::new(Arc::clone(&config), destinations, telemetry.clone(), (ledger, memory), drain.clone()));
         let server = Arc::new(config.server.clone());
-        let page = Arc::new(Admin::new(server, traffic_address.url(shield.is_some()), telemetry.clone(), drain.clone()));
+        let page = Arc::new(Admin::new(server, traffic_address.url(shield.is_some()), told, drain.clone()));
 
         let gate = Gate {
             max_connections: config.server.max_connections,

@@ -3,30 +3,37 @@
 //!
 //! | path | parameters | answer |
 //! |---|---|---|
-//! | `/api/exchanges` | `agent outcome model conversation limit` | `{exchanges: [Row], seen, truncated}`, newest first, of the last 512 |
-//! | `/api/agents` | `agent limit` | `{agents: [AgentSums], truncated}`, the one heard of last first |
-//! | `/api/conversations` | `agent conversation limit` | `{conversations: [ConversationSums], truncated}`, the one heard of last first |
+//! | `/api/exchanges` | `agent outcome model conversation limit` | `{exchanges: [Row], truncated, seen}`, newest first, of the last 512 |
+//! | `/api/agents` | `agent limit` | `{agents: [AgentSums], truncated, attribution}`, the one heard of last first |
+//! | `/api/conversations` | `agent conversation limit` | `{conversations: [ConversationSums], truncated, remembered}`, the one heard of last first |
 //!
-//! Rows and sums are those of [`crate::telemetry::recent`]. Errors are `{error: {status, message}}`.
+//! Rows and sums are those of [`crate::telemetry::recent`], with what `known` adds to them from the memory of agents: names that later requests
+//! revealed, tools that still run, who works for whom. Errors are `{error: {status, message}}`.
 
-use std::fmt::Write as _;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde::Serialize;
 
+mod known;
 mod query;
 
+use known::{Attribution, Conversation, Exchange};
 use query::Query;
 
-use crate::telemetry::{
-    Telemetry,
-    recent::{ConversationSums, ROWS_MAX, Row},
+use crate::{
+    agent::Agents,
+    telemetry::recent::{ROWS_MAX, Recent},
 };
 
 /// Most bytes of a page.
 const PAGE_MAX: usize = 1_000_000;
+/// Bytes for what follows the items.
+const REST: usize = 200;
+/// Why writing JSON cannot fail.
+const IS_JSON: &str = "rows and sums have texts for keys, and nothing else that JSON has not";
 /// Exchanges of a page where no limit is asked for.
 const LIMIT: usize = 100;
 
@@ -47,11 +54,11 @@ pub(super) fn is_below(path: &str) -> bool {
 }
 
 /// The page of a path below `/api`.
-pub(super) fn page(path: &str, query: Option<&str>, telemetry: &Telemetry) -> Response<Full<Bytes>> {
+pub(super) fn page(path: &str, query: Option<&str>, (recent, agents): (&Recent, &Agents)) -> Response<Full<Bytes>> {
     let page = match path {
-        "/api/exchanges" => exchanges(query, telemetry),
-        "/api/agents" => agents(query, telemetry),
-        "/api/conversations" => conversations(query, telemetry),
+        "/api/exchanges" => exchanges(query, recent, agents),
+        "/api/agents" => self::agents(query, recent, agents),
+        "/api/conversations" => conversations(query, recent, agents),
         _ => Err(Refused::Path),
     };
     match page {
@@ -66,45 +73,45 @@ pub(super) fn error(status: StatusCode, message: &str) -> Response<Full<Bytes>> 
     json(status, serde_json::json!({"error": {"status": status.as_u16(), "message": message}}).to_string())
 }
 
-fn exchanges(query: Option<&str>, telemetry: &Telemetry) -> Result<String, Refused> {
+fn exchanges(query: Option<&str>, recent: &Recent, agents: &Agents) -> Result<String, Refused> {
     let query = Query::read(query, &["agent", "outcome", "model", "conversation", "limit"])?;
-    let fits = |row: &&Row| {
+    let fits = |exchange: &Exchange| {
+        let row = &*exchange.row;
         let is_model = |model: &str| row.model.as_deref() == Some(model) || row.response_model.as_deref() == Some(model);
-        query.agent().is_none_or(|agent| *row.agent == *agent)
+        let is_agent = |agent: &str| *row.agent == *agent || exchange.revised_agent.as_deref() == Some(agent);
+        query.agent().is_none_or(is_agent)
             && query.outcome().is_none_or(|outcome| row.outcome == outcome)
             && query.model().is_none_or(is_model)
             && query.conversation().is_none_or(|wanted| [&row.conversation, &row.conversation_given].into_iter().flatten().any(|id| **id == *wanted))
     };
-    let rows = telemetry.recent().rows();
-    let fitting = rows.iter().map(|row| &**row).filter(fits);
-    Ok(list("exchanges", fitting, query.limit().unwrap_or(LIMIT).min(ROWS_MAX), Some(telemetry.recent().seen())))
+    let limit = query.limit().unwrap_or(LIMIT).min(ROWS_MAX);
+    Ok(list("exchanges", known::exchanges(recent, agents).filter(fits), limit, ("seen", &recent.seen())))
 }
 
-fn agents(query: Option<&str>, telemetry: &Telemetry) -> Result<String, Refused> {
+fn agents(query: Option<&str>, recent: &Recent, agents: &Agents) -> Result<String, Refused> {
     let query = Query::read(query, &["agent", "limit"])?;
-    let agents = telemetry.recent().agents();
-    let fitting = agents.iter().filter(|sums| query.agent().is_none_or(|agent| *sums.name == *agent));
-    Ok(list("agents", fitting, query.limit().unwrap_or(usize::MAX), None))
+    let fitting = known::agents(recent, agents).into_iter().filter(|agent| query.agent().is_none_or(|name| *agent.sums.name == *name));
+    Ok(list("agents", fitting, query.limit().unwrap_or(usize::MAX), ("attribution", &Attribution::from(agents.counts()))))
 }
 
-fn conversations(query: Option<&str>, telemetry: &Telemetry) -> Result<String, Refused> {
+fn conversations(query: Option<&str>, recent: &Recent, agents: &Agents) -> Result<String, Refused> {
     let query = Query::read(query, &["agent", "conversation", "limit"])?;
-    let conversations = telemetry.recent().conversations();
-    let fits = |sums: &&ConversationSums| {
-        query.agent().is_none_or(|agent| sums.agents.contains_key(agent))
+    let fits = |conversation: &Conversation| {
+        let (sums, known) = (&conversation.sums, &conversation.known_agents);
+        query.agent().is_none_or(|agent| sums.agents.contains_key(agent) || known.iter().any(|known| **known == *agent))
             && query.conversation().is_none_or(|wanted| *sums.id == *wanted || sums.given.as_deref() == Some(wanted))
     };
-    Ok(list("conversations", conversations.iter().filter(fits), query.limit().unwrap_or(usize::MAX), None))
+    let fitting = known::conversations(recent, agents, SystemTime::now()).into_iter().filter(fits);
+    Ok(list("conversations", fitting, query.limit().unwrap_or(usize::MAX), ("remembered", &agents.counts().conversations)))
 }
 
-/// `{"NAME": [item, …], "truncated": …}` of at most so many items and [`PAGE_MAX`] bytes.
-fn list<T: Serialize>(name: &str, items: impl Iterator<Item = T>, limit: usize, seen: Option<u64>) -> String {
+/// `{"NAME": [item, …], "truncated": …, "MORE": …}` of at most so many items and [`PAGE_MAX`] bytes.
+fn list<T: Serialize>(name: &str, items: impl Iterator<Item = T>, limit: usize, (more, what): (&str, &impl Serialize)) -> String {
     let mut page = format!("{{\"{name}\":[");
     let mut truncated = false;
     for (index, item) in items.enumerate() {
-        let text = serde_json::to_string(&item).expect("rows and sums have text for keys, and nothing else that JSON has not");
-        // The last hundred bytes are for what follows the items.
-        truncated = index >= limit || page.len() + text.len() > PAGE_MAX - 100;
+        let text = serde_json::to_string(&item).expect(IS_JSON);
+        truncated = index >= limit || page.len() + text.len() > PAGE_MAX - REST;
         if truncated {
             break;
         }
@@ -113,13 +120,7 @@ fn list<T: Serialize>(name: &str, items: impl Iterator<Item = T>, limit: usize, 
         }
         page.push_str(&text);
     }
-    // Writing to a string cannot fail.
-    let _ = write!(page, "],\"truncated\":{truncated}");
-    if let Some(seen) = seen {
-        let _ = write!(page, ",\"seen\":{seen}");
-    }
-    page.push_str("}\n");
-    page
+    page + &format!("],\"truncated\":{truncated},\"{more}\":{}}}\n", serde_json::to_string(what).expect(IS_JSON))
 }
 
 fn json(status: StatusCode, body: String) -> Response<Full<Bytes>> {

@@ -1,4 +1,4 @@
-//! `/metrics`: in OpenMetrics for who prefers that, else in Prometheus' text format.
+//! `/metrics`: in `OpenMetrics` for who prefers that, else in Prometheus' text format.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
@@ -15,7 +15,7 @@ pub(super) fn page(telemetry: &Telemetry, headers: &HeaderMap) -> Response<Full<
     response
 }
 
-/// What `Accept` asks for (RFC 9110 §12.5.1). OpenMetrics has to be named: who takes anything gets the text format.
+/// What `Accept` asks for (RFC 9110 §12.5.1). `OpenMetrics` has to be named: who takes anything gets the text format.
 fn preferred(headers: &HeaderMap) -> Exposition {
     let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
     let (mut open_metrics, mut text) = (0, 0);

@@ -11,6 +11,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::{
+    agent::Agents,
     config::Server,
     drain::{Drain, Stage},
     proxy::check_origin,
@@ -35,13 +36,14 @@ pub struct Admin {
     /// The URL that agents connect to.
     traffic: String,
     telemetry: Telemetry,
+    agents: Arc<Agents>,
     drain: Drain,
 }
 
 impl Admin {
     /// `traffic` is the URL that agents connect to.
-    pub fn new(server: Arc<Server>, traffic: String, telemetry: Telemetry, drain: Drain) -> Self {
-        Self { server, traffic, telemetry, drain }
+    pub fn new(server: Arc<Server>, traffic: String, (telemetry, agents): (Telemetry, Arc<Agents>), drain: Drain) -> Self {
+        Self { server, traffic, telemetry, agents, drain }
     }
 
     /// Answers one request.
@@ -86,7 +88,7 @@ impl Admin {
         match request.uri().path() {
             "/" => text(StatusCode::OK, &self.index()),
             "/metrics" => metrics::page(&self.telemetry, request.headers()),
-            path if api::is_below(path) => api::page(path, request.uri().query(), &self.telemetry),
+            path if api::is_below(path) => api::page(path, request.uri().query(), (self.telemetry.recent(), &self.agents)),
             _ => text(StatusCode::NOT_FOUND, &self.index()),
         }
     }

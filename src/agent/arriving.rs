@@ -7,7 +7,7 @@ use super::{
     belong::Belongs,
     caller::Caller,
     heard::{Heard, Kind, join},
-    memory::{Asked, Exchange, Memory},
+    memory::{Asked, Exchange, Memory, SAME_MAX},
     names::is_transfer_to,
     runs,
     tool_errors::{self, Execution},
@@ -36,7 +36,8 @@ impl Memory {
         }
         let thread = self.thread(&asked, conversation, belongs, now);
         self.introduce(&asked, (thread, belongs), &caller, now);
-        Arrived { tools, ..self.place(&asked, (thread, belongs), caller, now) }
+        let repeats = arrival.sdk_retry.is_some_and(|retry| retry > 0) && self.index.bodies.find(&asked.body).is_some();
+        Arrived { tools, repeats, ..self.place(&asked, (thread, belongs), caller, now) }
     }
 
     /// What could not be read has a caller, if that one says so, and no conversation.
@@ -60,7 +61,7 @@ impl Memory {
         let mut exchange = Exchange::new(asked.arrival, (thread, number, turn), &caller, now);
         (exchange.body, exchange.parent) = (asked.body, parent);
         self.threads.touch(&thread, now.instant)?.last = asked.arrival.span_id;
-        self.index.bodies.entry(&asked.body, now.instant).add(asked.arrival.span_id, 8);
+        self.index.bodies.entry(&asked.body, now.instant).add(asked.arrival.span_id, SAME_MAX);
         self.folk.arrived((caller.0.as_ref(), caller.1), asked.arrival, 0, now);
         exchange.trace = asked.arrival.trace.unwrap_or(trace);
         self.exchanges.insert(asked.arrival.span_id, exchange, now.instant);
@@ -136,7 +137,7 @@ impl Memory {
         let Some(conversation) = belongs.conversation else { return Vec::new() };
         let mut ended = Vec::new();
         let last = belongs.thread.and_then(|(thread, _)| self.threads.find(&thread)).map(|thread| thread.last);
-        let (spans, answered) = last.and_then(|last| self.exchanges.find(&last)).map(|last| (last.runs.clone(), last.answered)).unwrap_or_default();
+        let (spans, answered) = last.and_then(|last| self.exchanges.find(&last)).map(|last| (last.runs.clone(), last.answered())).unwrap_or_default();
         if self.runs.open() > 0 {
             let heard = asked.heard;
             let by_id = heard.brought.iter().filter_map(|brought| Some((self.runs.answered_by(brought, conversation)?, brought)));

@@ -6,7 +6,8 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Moment, Rule, Source,
     heard::{Kind, Said, id_key},
-    memory::{Asked, Memory, Thread},
+    memory::{Asked, Before, End, Exchange, Memory, Thread},
+    prompts::ORCHESTRATOR,
     recent::Few,
 };
 use crate::wire::TextMark;
@@ -33,15 +34,26 @@ pub(super) struct Belongs {
 type Candidate = (u64, bool);
 
 impl Memory {
-    /// The exchange that this request is the SDK's repetition of.
+    /// The exchange that this request is the SDK's repetition of. `None` also where it may be that of several: programs that are the same in every word.
     pub(super) fn repeated(&self, asked: &Asked<'_, '_>, now: Moment) -> Option<u64> {
         let retry = asked.arrival.sdk_retry.filter(|&retry| retry > 0)?;
         let earlier = self.index.bodies.find(&asked.body)?.newest().filter_map(|place| Some((*place, self.exchanges.find(place)?)));
-        let mut earlier = earlier.filter(|(_, exchange)| {
+        let may_be = |(_, exchange): &(u64, &Exchange)| {
             let is_recent = now.instant.saturating_duration_since(exchange.arrived.instant) < REPEAT_WINDOW;
-            is_recent && !exchange.is_repeated && exchange.retry < retry && exchange.answered.is_none()
-        });
-        earlier.next().map(|(place, _)| place)
+            is_recent && !exchange.is_repeated && exchange.retry < retry && exchange.answered().is_none()
+        };
+        let mut left: Vec<_> = earlier.filter(may_be).collect();
+        narrow(&mut left, |(_, exchange)| exchange.retry + 1 == retry);
+        narrow(&mut left, |(_, exchange)| exchange.connection == asked.arrival.connection);
+        match *left {
+            [(place, _)] => Some(place),
+            _ => None,
+        }
+    }
+
+    /// Whether something of the conversation came on the request's connection.
+    fn is_on_connection(&self, conversation: u64, asked: &Asked<'_, '_>) -> bool {
+        self.conversations.find(&conversation).is_some_and(|conversation| conversation.connections.contains(&asked.arrival.connection))
     }
 
     /// Where a request belongs.
@@ -77,17 +89,20 @@ impl Memory {
             let fits = self.threads.find(&thread).is_some_and(|thread| thread.beside == asked.heard.beside && fits_name(thread, asked));
             return fits.then_some((thread, Rule::OwnHistory));
         }
-        if heard.goes_on {
-            let before = || asked.before.iter().copied().filter(|thread| self.could_continue(*thread, asked));
-            let answered = before().filter(|thread| self.carries_answer(*thread, asked));
+        if let Some(behind) = &asked.behind {
+            let places = self.index.wholes.find(&behind.whole).into_iter().flat_map(Few::newest).copied();
+            let answered = places.filter(|thread| self.could_continue(*thread, asked) && self.has_answered(*thread, behind));
             match self.nearest(answered, asked) {
                 Nearest::One(thread) => return Some((thread, Rule::OwnHistory)),
                 Nearest::Several => return None,
                 Nearest::None => {}
             }
-            // What was answered is not what came back (thoughts are cut off, JSON is written anew), but nobody else has begun like this.
+        }
+        if heard.goes_on && !goes_on_with_anothers(asked) {
+            let before = || asked.before.iter().copied().filter(|thread| self.could_continue(*thread, asked));
+            // What was answered is not what came back (thoughts are cut off, JSON is written anew, half an answer is kept), but nobody else has begun like this.
             if let (Some(thread), None) = (before().next(), before().nth(1))
-                && self.threads.find(&thread).and_then(|thread| self.exchanges.find(&thread.last)).is_some_and(|last| last.answered.is_some())
+                && self.threads.find(&thread).and_then(|thread| self.exchanges.find(&thread.last)).is_some_and(|last| last.end != End::Open)
             {
                 return Some((thread, Rule::Fingerprint));
             }
@@ -97,11 +112,21 @@ impl Memory {
 
     /// The thread whose answers or calls the request carries as its own, though its beginning is another: its history was cut.
     fn remembered(&self, asked: &Asked<'_, '_>) -> Option<u64> {
-        let own = asked.heard.said.iter().rev().filter(|said| said.own && said.mark.length >= TELLING_MIN);
-        let answered = own.flat_map(|said| self.answering(said.mark)).filter_map(|place| Some(self.exchanges.find(&place)?.thread));
-        let called = asked.heard.called.iter().rev().flat_map(|&key| self.runs.of_id(key)).map(|(_, run)| run.caller.thread);
-        let fits = |thread: &u64| self.could_continue(*thread, asked) && !asked.before.contains(thread);
-        match self.nearest(answered.chain(called).filter(fits), asked) {
+        let text = asked.heard.said.iter().rev().find(|said| said.own).filter(|said| said.mark.length >= TELLING_MIN);
+        let answered = text.into_iter().flat_map(|said| self.answering(said.mark));
+        let called = asked.heard.called.last().into_iter().flat_map(|&key| self.runs.of_id(key)).map(|(_, run)| run.caller.place);
+        // Only of threads that have not gone on since: many answer some things alike.
+        let threads = answered.chain(called).filter_map(|place| {
+            let thread = self.exchanges.find(&place)?.thread;
+            (self.threads.find(&thread)?.last == place).then_some(thread)
+        });
+        // Others' calls may stand there as an assistant's.
+        let is_others = |thread: &u64| {
+            let agent = self.threads.find(thread).and_then(|thread| thread.agent.as_ref());
+            agent.is_some_and(|agent| asked.others.contains(agent) && **agent != *ORCHESTRATOR)
+        };
+        let fits = |thread: &u64| self.could_continue(*thread, asked) && !asked.before.contains(thread) && !is_others(thread);
+        match self.nearest(threads.filter(fits), asked) {
             Nearest::One(thread) => Some(thread),
             Nearest::Several | Nearest::None => None,
         }
@@ -113,11 +138,11 @@ impl Memory {
         thread.kind == asked.kind && (thread.beside, thread.listed) == (asked.heard.beside, asked.listed) && fits_name(thread, asked)
     }
 
-    /// Whether the request goes on behind the thread's last prompt with that one's answer.
-    fn carries_answer(&self, thread: u64, asked: &Asked<'_, '_>) -> bool {
-        let Some(last) = self.threads.find(&thread).and_then(|thread| self.exchanges.find(&thread.last)) else { return false };
-        let text = asked.heard.said.iter().find(|said| said.own).map(|said| said.mark);
-        text.is_some_and(|text| text == last.answer) || last.calls.iter().any(|call| asked.heard.called.contains(call))
+    /// Whether the thread's last prompt is this one, and was answered so.
+    fn has_answered(&self, thread: u64, behind: &Before) -> bool {
+        let Some(thread) = self.threads.find(&thread).filter(|thread| thread.whole == behind.whole) else { return false };
+        let Some(last) = self.exchanges.find(&thread.last) else { return false };
+        behind.text.is_some_and(|text| text == last.answer) || last.calls.iter().any(|call| behind.called.contains(call))
     }
 
     fn nearest(&self, threads: impl Iterator<Item = u64>, asked: &Asked<'_, '_>) -> Nearest {
@@ -153,9 +178,29 @@ impl Memory {
         }
         let keys = heard.called.iter().copied().chain(heard.brought.iter().filter_map(|brought| brought.key));
         let called: Vec<Candidate> = keys.flat_map(|key| self.runs.of_id(key)).map(|(_, run)| (run.caller.conversation, !run.is_over)).collect();
-        let told = || asked.said.iter().rev().find_map(|said| self.choose(self.telling(said, asked), asked));
-        let of_tool = || within.and_then(|span| self.runs.find(span)).map(|run| run.caller.conversation);
-        self.choose(called, asked).or_else(told).or_else(of_tool).or_else(|| self.begun_like(asked, now))
+        match self.told(called, asked) {
+            Nearest::One(conversation) => Some(conversation),
+            // Runs that are the same in every word: no weaker sign tells them apart.
+            Nearest::Several => None,
+            Nearest::None => {
+                let of_tool = within.and_then(|span| self.runs.find(span)).map(|run| run.caller.conversation);
+                of_tool.or_else(|| self.begun_like(asked, now))
+            }
+        }
+    }
+
+    /// The conversation of which the request carries calls of tools or answers, the last one first.
+    fn told(&self, called: Vec<Candidate>, asked: &Asked<'_, '_>) -> Nearest {
+        let answers = asked.said.iter().rev().map(|said| self.telling(said, asked));
+        let mut found = Nearest::None;
+        for candidates in std::iter::once(called).chain(answers) {
+            match self.choose(candidates, asked) {
+                Nearest::One(conversation) => return Nearest::One(conversation),
+                Nearest::Several => found = Nearest::Several,
+                Nearest::None => {}
+            }
+        }
+        found
     }
 
     /// The conversations in which a text was an answer that could be this one.
@@ -178,12 +223,16 @@ impl Memory {
             || asked.said.iter().any(|said| said.mark == opening)
     }
 
-    /// The conversation that began with the same text, if there is one alone; that of the thread whose prompt it repeats, if that one is under way.
+    /// The conversation that began with the same text, if there is one alone; that of the thread whose prompt it repeats, if that one is under way: it
+    /// failed, or asks again on the same connection. Else another run has come just as far.
     fn begun_like(&self, asked: &Asked<'_, '_>, now: Moment) -> Option<u64> {
         let under_way = asked.before.iter().filter_map(|thread| self.threads.find(thread)).filter(|thread| !thread.is_fresh);
-        let under_way: Vec<Candidate> = under_way.map(|thread| (thread.conversation, true)).collect();
+        let asks_again = |thread: &&Thread| {
+            self.is_on_connection(thread.conversation, asked) || self.exchanges.find(&thread.last).is_some_and(|last| last.end == End::Failed)
+        };
+        let under_way: Vec<Candidate> = under_way.filter(asks_again).map(|thread| (thread.conversation, true)).collect();
         if !under_way.is_empty() {
-            return self.choose(under_way, asked);
+            return self.choose(under_way, asked).one();
         }
         if !asked.is_fresh && asked.kind == Kind::Turn {
             return None;
@@ -194,7 +243,7 @@ impl Memory {
             last.is_some_and(|last| now.instant.saturating_duration_since(last) < RUN_WINDOW)
         };
         let live = begun.newest().filter(is_live).map(|conversation| (*conversation, self.expects(*conversation))).collect();
-        self.choose(live, asked)
+        self.choose(live, asked).one()
     }
 
     /// Whether somebody was chosen to speak in it and has not spoken yet.
@@ -203,7 +252,7 @@ impl Memory {
     }
 
     /// The one conversation that fits; what tells them apart is asked in the order of its weight.
-    fn choose(&self, candidates: Vec<Candidate>, asked: &Asked<'_, '_>) -> Option<u64> {
+    fn choose(&self, candidates: Vec<Candidate>, asked: &Asked<'_, '_>) -> Nearest {
         let mut left: Vec<Candidate> = Vec::new();
         for (conversation, is_new) in candidates {
             match left.iter_mut().find(|(known, _)| *known == conversation) {
@@ -213,12 +262,17 @@ impl Memory {
             }
         }
         let known = |conversation: &u64| self.conversations.find(conversation);
+        let on_connection = |(conversation, _): &Candidate| self.is_on_connection(*conversation, asked);
+        let is_near = left.iter().any(on_connection);
         narrow(&mut left, |(conversation, _)| known(conversation).is_some_and(|known| known.opening == asked.opening));
         narrow(&mut left, |(_, is_new)| *is_new);
-        narrow(&mut left, |(conversation, _)| known(conversation).is_some_and(|known| known.connections.contains(&asked.arrival.connection)));
+        narrow(&mut left, on_connection);
         match *left {
-            [(conversation, _)] => Some(conversation),
-            _ => None,
+            [] => Nearest::None,
+            // What is new in one came on the connection of another: they are the same in every word.
+            [ref one] if is_near && !on_connection(one) => Nearest::Several,
+            [(conversation, _)] => Nearest::One(conversation),
+            _ => Nearest::Several,
         }
     }
 
@@ -226,7 +280,8 @@ impl Memory {
     /// and what is asked now is not the same to the byte: another model, or another upstream, is tried.
     fn has_begun_so(&self, conversation: u64, asked: &Asked<'_, '_>) -> bool {
         let Some(conversation) = self.conversations.find(&conversation) else { return true };
-        let is_tried_elsewhere = |place: &u64| self.exchanges.find(place).is_some_and(|exchange| exchange.has_failed && exchange.body != asked.body);
+        let is_tried_elsewhere =
+            |place: &u64| self.exchanges.find(place).is_some_and(|exchange| exchange.end == End::Failed && exchange.body != asked.body);
         conversation.starts.newest().any(|(whole, place)| *whole == asked.whole && !is_tried_elsewhere(place))
     }
 
@@ -235,7 +290,7 @@ impl Memory {
         let opening = asked.opening.filter(|_| asked.is_fresh && self.runs.open() > 0)?;
         let calls: Vec<(u64, u64, bool)> =
             self.runs.of_argument(opening).map(|(span, run)| (span, run.caller.conversation, run.child.is_none())).collect();
-        let conversation = self.choose(calls.iter().map(|(_, conversation, is_free)| (*conversation, *is_free)).collect(), asked)?;
+        let conversation = self.choose(calls.iter().map(|(_, conversation, is_free)| (*conversation, *is_free)).collect(), asked).one()?;
         // Of several such calls the oldest that nobody runs within yet.
         let free = calls.iter().rev().find(|(_, of, is_free)| *of == conversation && *is_free);
         free.map(|(span, ..)| *span)
@@ -254,11 +309,25 @@ enum Nearest {
     Several,
 }
 
+impl Nearest {
+    fn one(self) -> Option<u64> {
+        match self {
+            Self::One(one) => Some(one),
+            Self::None | Self::Several => None,
+        }
+    }
+}
+
 /// Leaves those that something speaks for, if it speaks for any.
-fn narrow(left: &mut Vec<Candidate>, tells: impl Fn(&Candidate) -> bool) {
+fn narrow<T>(left: &mut Vec<T>, tells: impl Fn(&T) -> bool) {
     if left.len() > 1 && left.iter().any(&tells) {
         left.retain(tells);
     }
+}
+
+/// Whether what is new begins with another's call of a tool: in a classic group those stand as an assistant's, under that one's name.
+fn goes_on_with_anothers(asked: &Asked<'_, '_>) -> bool {
+    asked.heard.goes_on_as.as_ref().is_some_and(|name| asked.others.contains(name))
 }
 
 /// Whether the thread's agent may be the caller by the names that the request says. Where one agent hands over to another, the history of the first is the
@@ -266,6 +335,9 @@ fn narrow(left: &mut Vec<Candidate>, tells: impl Fn(&Candidate) -> bool) {
 fn fits_name(thread: &Thread, asked: &Asked<'_, '_>) -> bool {
     let is = |name: &Arc<str>| thread.agent.as_ref() == Some(name);
     let by_word = asked.arrival.agent.as_ref().is_none_or(|agent| is(agent) || thread.source != Source::Explicit);
-    let by_sign = asked.heard.sign.as_ref().is_none_or(|(name, rule)| *rule != Rule::HandOver || is(name) || thread.agent.is_none() && (thread.beside, thread.listed) != (0, 0));
+    let by_sign = asked
+        .sign
+        .as_ref()
+        .is_none_or(|(name, rule)| *rule != Rule::HandOver || is(name) || thread.agent.is_none() && (thread.beside, thread.listed) != (0, 0));
     by_word && by_sign
 }

@@ -28,7 +28,7 @@ pub(super) type Caller = (Option<Arc<str>>, Source);
 impl Memory {
     /// Who calls, as far as it is known when the request arrives.
     pub(super) fn caller(&self, asked: &Asked<'_, '_>, belongs: Belongs) -> Caller {
-        let (arrival, heard) = (asked.arrival, asked.heard);
+        let arrival = asked.arrival;
         if arrival.agent.is_some() {
             return (arrival.agent.clone(), arrival.source);
         }
@@ -37,7 +37,7 @@ impl Memory {
             Kind::Aside => return (None, Source::Unknown),
             Kind::Turn => {}
         }
-        if let Some((name, rule)) = &heard.sign {
+        if let Some((name, rule)) = &asked.sign {
             return (Some(Arc::clone(name)), Source::Inferred(*rule));
         }
         let of_thread = belongs.thread.and_then(|(thread, rule)| Some((self.threads.find(&thread)?.agent.clone()?, rule)));

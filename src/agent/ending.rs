@@ -3,12 +3,9 @@
 use super::{
     Ending, Moment, ToolRun,
     heard::{Kind, call_key, id_key},
-    memory::Memory,
+    memory::{End, Memory, SAME_MAX},
 };
 use crate::wire::Reply;
-
-/// Exchanges with the same answer that are remembered.
-const SAME_MAX: usize = 8;
 
 impl Memory {
     /// The good answer of this exchange has ended.
@@ -16,7 +13,7 @@ impl Memory {
         let Some(caller) = self.runs_of(place) else { return };
         let runs = if caller.thread == 0 { Vec::new() } else { self.runs.called(reply, caller, now) };
         let Some(exchange) = self.exchanges.touch(&place, now.instant) else { return };
-        exchange.answered = Some(now);
+        exchange.end = End::Answered(now);
         exchange.answer = reply.text;
         exchange.runs = runs;
         exchange.calls = reply.tool_calls.iter().map(|call| call_key(call.id.as_deref(), &call.name)).collect();
@@ -47,9 +44,12 @@ impl Memory {
         let Some(exchange) = self.exchanges.touch(&place, now.instant) else { return };
         let waited = now.instant.saturating_duration_since(exchange.arrived.instant);
         match ending {
-            Ending::Cancelled(stage) => self.folk.hung_up(agent.as_ref(), stage, waited, now.instant),
+            Ending::Cancelled(stage) => {
+                exchange.end = End::HungUp;
+                self.folk.hung_up(agent.as_ref(), stage, waited, now.instant);
+            }
             Ending::Failed => {
-                exchange.has_failed = true;
+                exchange.end = End::Failed;
                 self.folk.failed(agent.as_ref(), now.instant);
             }
         }

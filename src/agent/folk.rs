@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Most agents that are remembered.
-const AGENTS_MAX: usize = 10_000;
+const AGENTS_MAX: usize = 1024;
 /// Most models and prompts of an agent that are remembered.
 const FEW_MAX: usize = 8;
 

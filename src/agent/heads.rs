@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::wire::{self, Dialect, Resume};
 
 /// Most places in bodies that are remembered; the one that was used longest ago goes first.
-const PLACES_MAX: usize = 20_000;
+const PLACES_MAX: usize = 4096;
 
 /// Most heads of one place: so many runs may have begun with the very same bytes. The oldest goes first.
 const SAME_MAX: usize = 8;
@@ -103,6 +103,11 @@ impl Trail {
             chain.push(value);
         }
         Self { chain }
+    }
+
+    /// Of the body as a whole.
+    pub fn whole(&self, body: &[u8]) -> u64 {
+        self.place(body, body.len()).map_or(0, |(whole, _)| whole)
     }
 
     /// The place at this offset, and what lies before its rest.

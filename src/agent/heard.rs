@@ -10,8 +10,8 @@ use crate::wire::{self, Message, Prompt, Request, Role, Text, TextMark, ToolResu
 const SAID_MAX: usize = 48;
 /// Messages at a prompt's end whose tool calls and results are looked at.
 const LOOKED_MAX: usize = 256;
-/// Bytes of a text that tell its message from others.
-const STEP_MAX: usize = 1024;
+/// Bytes at both ends of a text that tell its message from others.
+const STEP_MAX: usize = 128;
 /// Names of others that are remembered of one request.
 const NAMES_MAX: usize = 64;
 /// Longest text that is marked, in bytes as written.
@@ -77,6 +77,10 @@ pub(super) struct Heard<'r> {
     pub(super) said: Vec<Said>,
     /// Names of others that speak in it.
     pub(super) names: Vec<Arc<str>>,
+    /// Names under which assistants call tools in it: where users have names (classic `AutoGen`), only others' calls have one.
+    pub(super) callers: Vec<Arc<str>>,
+    /// That of the call that it goes on with.
+    pub(super) goes_on_as: Option<Arc<str>>,
     /// The calls that the model's turns in it tell, by [`call_key`].
     pub(super) called: Vec<u64>,
     pub(super) brought: Vec<Brought<'r>>,
@@ -98,6 +102,7 @@ impl<'r> Heard<'r> {
         heard.beside = prompt.system.as_ref().map_or(0, |system| marked(&system.texts).hash);
         let messages = &prompt.messages;
         heard.goes_on = messages.first().is_some_and(|first| first.role == Role::Assistant);
+        heard.goes_on_as = messages.first().filter(|first| !first.calls.is_empty()).and_then(|first| first.name.as_deref()).and_then(named);
         heard.has_more = messages.last().is_some_and(|last| last.role == Role::User && last.results.is_empty());
         let marked_from = messages.len().saturating_sub(SAID_MAX);
         let looked_from = messages.len().saturating_sub(LOOKED_MAX);
@@ -131,13 +136,17 @@ impl<'r> Heard<'r> {
     }
 
     fn take_name(&mut self, message: &Message<'_>) {
-        if message.role == Role::User
-            && self.names.len() < NAMES_MAX
+        let names = match message.role {
+            Role::User => &mut self.names,
+            Role::Assistant if !message.calls.is_empty() => &mut self.callers,
+            _ => return,
+        };
+        if names.len() < NAMES_MAX
             && let Some(name) = message.name.as_deref()
-            && !self.names.iter().any(|known| **known == *name)
+            && !names.iter().any(|known| **known == *name)
             && let Some(name) = named(name)
         {
-            self.names.push(name);
+            names.push(name);
         }
     }
 
@@ -167,7 +176,8 @@ impl<'r> Heard<'r> {
         let listed = systems.fold(0, |before: u64, message| before.rotate_left(7) ^ marked(&message.texts).hash);
         self.listed = Some(listed);
         let first = prompt.messages.iter().find(|message| message.role == Role::User && !message.texts.is_empty());
-        self.opening = first.map(|first| prefixed(first, None).map_or_else(|| marked(&first.texts), |(_, mark)| mark)).filter(|mark| !mark.is_empty());
+        self.opening =
+            first.map(|first| prefixed(first, None).map_or_else(|| marked(&first.texts), |(_, mark)| mark)).filter(|mark| !mark.is_empty());
     }
 
     fn take_kind(&mut self, prompt: &Prompt<'_>) {
@@ -177,7 +187,10 @@ impl<'r> Heard<'r> {
         if let Some(text) = selection {
             self.kind = Kind::Selection;
             let last = messages.last().filter(|last| last.role != Role::Assistant).and_then(|last| last.texts.first());
-            self.offered = last.map(|last| prompts::offered(&last.decoded(FORM_MAX))).filter(|offered| !offered.is_empty()).unwrap_or_else(|| prompts::offered(&text));
+            self.offered = last
+                .map(|last| prompts::offered(&last.decoded(FORM_MAX)))
+                .filter(|offered| !offered.is_empty())
+                .unwrap_or_else(|| prompts::offered(&text));
             let told = prompts::transcript(&text);
             if let Some((_, opening)) = told.first() {
                 self.opening = Some(TextMark::of(opening));
@@ -196,7 +209,11 @@ impl<'r> Heard<'r> {
         self.handed = handed(prompt).and_then(|(by, to)| Some((by?, to)));
         let hand_over = handed(prompt).map(|(_, to)| (to, Rule::HandOver));
         let own = orchestrator(prompt).or_else(|| own_turn(prompt)).map(|name| (name, Rule::OwnTurn));
-        let role = system(prompt).and_then(|system| form(system, |text| text.trim_start().starts_with("You are "))).as_deref().and_then(prompts::role).and_then(named);
+        let role = system(prompt)
+            .and_then(|system| form(system, |text| text.trim_start().starts_with("You are ")))
+            .as_deref()
+            .and_then(prompts::role)
+            .and_then(named);
         let role = role.map(|name| (name, Rule::Role));
         let mut signs = [hand_over, own, role].into_iter().flatten();
         let first = signs.next();
@@ -225,7 +242,9 @@ fn step(message: &Message<'_>) -> u64 {
     let texts = message.texts.iter().copied().chain(message.results.iter().flat_map(|result| result.texts.iter().copied()));
     let told = texts.fold(u64::from(message.characters.is_some()), |all, text| {
         let raw = text.raw();
-        join(all, wire::hash(&raw[..raw.len().min(STEP_MAX)]))
+        let length = u64::try_from(raw.len()).unwrap_or(u64::MAX);
+        let (head, tail) = (&raw[..raw.len().min(STEP_MAX)], &raw[raw.len().saturating_sub(STEP_MAX)..]);
+        join(join(join(all, length), wire::hash(head)), wire::hash(tail))
     });
     message.calls.iter().fold(told, |all, call| join(all, call_key(call.id.as_deref(), &call.name)))
 }
@@ -290,7 +309,8 @@ fn orchestrator(prompt: &Prompt<'_>) -> Option<Arc<str>> {
     if prompt.messages.first()?.role == Role::System || prompt.system.is_some() {
         return None;
     }
-    let shows_ledger = prompt.messages.first().filter(|first| first.role == Role::Assistant).is_some_and(|first| form(first, prompts::is_ledger).is_some());
+    let shows_ledger =
+        prompt.messages.first().filter(|first| first.role == Role::Assistant).is_some_and(|first| form(first, prompts::is_ledger).is_some());
     (shows_ledger || form(last, prompts::is_orchestrators).is_some()).then(|| prompts::ORCHESTRATOR.into())
 }
 
@@ -300,6 +320,8 @@ fn own_turn(prompt: &Prompt<'_>) -> Option<Arc<str>> {
     let mut others = false;
     for message in &prompt.messages {
         match (message.role, message.name.as_deref()) {
+            // Its own calls of tools have no name there; others' stand as an assistant's too, under theirs.
+            (Role::Assistant, Some(_)) if !message.calls.is_empty() => {}
             (Role::User, Some(name)) if own != Some(name) => others = true,
             (Role::Assistant, Some(name)) if own.is_none_or(|own| own == name) => own = Some(name),
             (Role::User, _) | (Role::Assistant, Some(_)) => return None,
@@ -307,6 +329,7 @@ fn own_turn(prompt: &Prompt<'_>) -> Option<Arc<str>> {
             _ => {}
         }
     }
-    let is_other = |own: &&str| prompt.messages.iter().any(|message| message.role == Role::User && message.name.as_deref() == Some(own));
+    let is_others = |message: &Message<'_>| message.role == Role::User || !message.calls.is_empty();
+    let is_other = |own: &&str| prompt.messages.iter().any(|message| is_others(message) && message.name.as_deref() == Some(own));
     own.filter(|own| others && !is_other(own)).and_then(named)
 }

@@ -10,7 +10,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Arrival, HeadId, Heads, Moment, Source,
+    Arrival, HeadId, Heads, Moment, Rule, Source,
     caller::Caller,
     folk::Folk,
     heard::{Heard, Kind, Said, join},
@@ -20,24 +20,23 @@ use super::{
 use crate::wire::{self, TextMark};
 
 /// Most exchanges that are remembered.
-const EXCHANGES_MAX: usize = 20_000;
+const EXCHANGES_MAX: usize = 4096;
 /// Most threads.
-const THREADS_MAX: usize = 10_000;
+const THREADS_MAX: usize = 4096;
 /// Most conversations.
-const CONVERSATIONS_MAX: usize = 10_000;
+const CONVERSATIONS_MAX: usize = 2048;
 /// How long they are remembered after they were last heard of.
 pub(super) const IDLE_MAX: Duration = Duration::from_hours(1);
 /// Most of anything by which they are found again.
-const FOUND_MAX: usize = 20_000;
+const FOUND_MAX: usize = 4096;
 /// Most names of others that are remembered of a thread.
 const OTHERS_MAX: usize = 32;
 /// Most texts under a name that are remembered of a thread.
 const SAID_MAX: usize = 16;
 /// Most threads, connections and beginnings that are remembered of a conversation.
 const PARTS_MAX: usize = 64;
-/// Bytes at a body's beginning and end by which an SDK's repetition of it is known.
-const BODY_HEAD: usize = 2 << 10;
-const BODY_TAIL: usize = 4 << 10;
+/// Most of what is found by the same.
+pub(super) const SAME_MAX: usize = 8;
 
 /// One exchange.
 #[derive(Debug)]
@@ -46,9 +45,7 @@ pub(super) struct Exchange {
     pub(super) conversation: u64,
     pub(super) turn: u64,
     pub(super) arrived: Moment,
-    /// When its good answer had ended.
-    pub(super) answered: Option<Moment>,
-    pub(super) has_failed: bool,
+    pub(super) end: End,
     pub(super) trace: u128,
     pub(super) parent: Option<u64>,
     /// Its answer.
@@ -60,11 +57,25 @@ pub(super) struct Exchange {
     pub(super) calls: Vec<u64>,
     pub(super) body: u64,
     pub(super) retry: u32,
+    pub(super) connection: u64,
     /// Whether the SDK has repeated it.
     pub(super) is_repeated: bool,
     /// The name that was known when it arrived.
     pub(super) agent: Option<Arc<str>>,
     pub(super) source: Source,
+}
+
+/// How an exchange has ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum End {
+    /// Not yet.
+    Open,
+    /// With a good answer, at that time.
+    Answered(Moment),
+    /// Without one.
+    Failed,
+    /// The agent hung up.
+    HungUp,
 }
 
 /// One agent's history.
@@ -79,6 +90,8 @@ pub(super) struct Thread {
     pub(super) opening: Option<TextMark>,
     /// Its last prompt as a whole.
     pub(super) whole: u64,
+    /// What that one went on behind.
+    pub(super) before: Option<Before>,
     /// Whether no turn of a model is in that.
     pub(super) is_fresh: bool,
     pub(super) agent: Option<Arc<str>>,
@@ -98,6 +111,19 @@ pub(super) struct Thread {
     pub(super) within: Option<u64>,
     /// Whom it offers, if it is a selection.
     pub(super) offered: Vec<Arc<str>>,
+    /// Its caller's name, as its last prompt says it.
+    pub(super) sign: Option<(Arc<str>, Rule)>,
+}
+
+/// The prompt that another one goes on behind, and what stands between them: the answer.
+#[derive(Debug, Clone)]
+pub(super) struct Before {
+    /// That prompt as a whole.
+    pub(super) whole: u64,
+    /// The answer's text.
+    pub(super) text: Option<TextMark>,
+    /// The tools that it called.
+    pub(super) called: Vec<u64>,
 }
 
 /// One run of a program.
@@ -128,6 +154,8 @@ pub(super) struct Index {
     pub(super) openings: Recent<TextMark, Few<u64>>,
     /// Conversations by the agent's own word.
     pub(super) given: Recent<Arc<str>, u64>,
+    /// Threads by their last prompts as a whole.
+    pub(super) wholes: Recent<u64, Few<u64>>,
     /// Exchanges by their bodies.
     pub(super) bodies: Recent<u64, Few<u64>>,
 }
@@ -140,12 +168,16 @@ pub(super) struct Asked<'a, 'r> {
     pub(super) kind: Kind,
     /// Threads whose last prompts it begins with, all the same to the byte; the newest first.
     pub(super) before: Vec<u64>,
+    /// The prompt and the answer that it goes on behind.
+    pub(super) behind: Option<Before>,
     pub(super) listed: u64,
     pub(super) opening: Option<TextMark>,
     pub(super) whole: u64,
     pub(super) is_fresh: bool,
     pub(super) others: Few<Arc<str>>,
     pub(super) said: Vec<Said>,
+    /// The caller's name, as the request says it; a prompt that is known to its end says what it said before.
+    pub(super) sign: Option<(Arc<str>, Rule)>,
     pub(super) body: u64,
 }
 
@@ -164,6 +196,14 @@ pub(super) struct Memory {
 }
 
 impl Exchange {
+    /// When its good answer had ended.
+    pub(super) fn answered(&self) -> Option<Moment> {
+        match self.end {
+            End::Answered(at) => Some(at),
+            End::Open | End::Failed | End::HungUp => None,
+        }
+    }
+
     /// That has just arrived, as this turn of this thread of this conversation.
     pub(super) fn new(arrival: &Arrival<'_>, (thread, conversation, turn): (u64, u64, u64), caller: &Caller, now: Moment) -> Self {
         Self {
@@ -171,8 +211,7 @@ impl Exchange {
             conversation,
             turn,
             arrived: now,
-            answered: None,
-            has_failed: false,
+            end: End::Open,
             trace: arrival.trace.unwrap_or_default(),
             parent: None,
             answer: TextMark::default(),
@@ -181,6 +220,7 @@ impl Exchange {
             calls: Vec::new(),
             body: 0,
             retry: arrival.sdk_retry.unwrap_or(0),
+            connection: arrival.connection,
             is_repeated: false,
             agent: caller.0.clone(),
             source: caller.1,
@@ -195,6 +235,7 @@ impl Default for Memory {
             replies: Recent::new(FOUND_MAX, IDLE_MAX),
             openings: Recent::new(FOUND_MAX, IDLE_MAX),
             given: Recent::new(CONVERSATIONS_MAX, IDLE_MAX),
+            wholes: Recent::new(FOUND_MAX, IDLE_MAX),
             bodies: Recent::new(FOUND_MAX, IDLE_MAX),
         };
         Self {
@@ -221,9 +262,28 @@ impl Memory {
         for name in &heard.names {
             others.add(Arc::clone(name), OTHERS_MAX);
         }
+        if others.newest().next().is_some() {
+            for name in &heard.callers {
+                others.add(Arc::clone(name), OTHERS_MAX);
+            }
+        }
         let listed = heard.listed.or(known.map(|thread| thread.listed)).unwrap_or(0);
-        let begun = known.map_or_else(|| beginning(arrival, heard.beside, listed), |thread| thread.whole);
-        let told = known.into_iter().flat_map(|thread| thread.said.newest()).map(|(name, mark)| Said { mark: *mark, name: Some(Arc::clone(name)), own: false });
+        let begun = known.map_or_else(|| beginning(arrival, heard, listed), |thread| thread.whole);
+        let behind = known.and_then(|thread| match arrival.request.prompt.as_ref() {
+            Some(prompt) if prompt.messages.is_empty() => thread.before.clone(),
+            // What goes on with a call of another's is not behind that one's prompt.
+            _ if !heard.goes_on || heard.goes_on_as.as_ref().is_some_and(|name| others.contains(name)) => None,
+            _ => Some(Before {
+                whole: thread.whole,
+                text: heard.said.iter().find(|said| said.own).map(|said| said.mark),
+                called: heard.called.clone(),
+            }),
+        });
+        let told = known.into_iter().flat_map(|thread| thread.said.newest()).map(|(name, mark)| Said {
+            mark: *mark,
+            name: Some(Arc::clone(name)),
+            own: false,
+        });
         Asked {
             arrival,
             heard,
@@ -234,7 +294,9 @@ impl Memory {
             is_fresh: heard.is_fresh && known.is_none_or(|thread| thread.is_fresh),
             others,
             said: told.chain(heard.said.iter().cloned()).collect(),
-            body: body_key(arrival.body),
+            sign: heard.sign.clone().or_else(|| known.filter(|_| heard.steps.is_empty())?.sign.clone()),
+            body: arrival.known.trail.whole(arrival.body),
+            behind,
             before,
         }
     }
@@ -243,7 +305,7 @@ impl Memory {
     pub(super) fn enter(&mut self, asked: &Asked<'_, '_>, thread: u64, exchange: Exchange, now: Moment) {
         let (arrival, place) = (asked.arrival, asked.arrival.span_id);
         let starts = (asked.whole, place);
-        self.index.bodies.entry(&asked.body, now.instant).add(place, 8);
+        self.index.bodies.entry(&asked.body, now.instant).add(place, SAME_MAX);
         let is_first = self.threads.find(&thread).is_some_and(|thread| thread.exchanges == 0);
         if let Some(conversation) = self.conversations.touch(&exchange.conversation, now.instant) {
             conversation.turns = exchange.turn;
@@ -256,7 +318,7 @@ impl Memory {
             }
         }
         if let Some(opening) = asked.opening.filter(|_| is_first) {
-            self.index.openings.entry(&opening, now.instant).add(exchange.conversation, 8);
+            self.index.openings.entry(&opening, now.instant).add(exchange.conversation, SAME_MAX);
         }
         self.keep(asked, thread, place, now);
         self.exchanges.insert(place, exchange, now.instant);
@@ -267,6 +329,9 @@ impl Memory {
         let (arrival, heard) = (asked.arrival, asked.heard);
         let Some(thread) = self.threads.touch(&number, now.instant) else { return };
         (thread.last, thread.whole, thread.is_fresh) = (place, asked.whole, asked.is_fresh);
+        thread.sign.clone_from(&asked.sign);
+        thread.before.clone_from(&asked.behind);
+        self.index.wholes.entry(&asked.whole, now.instant).add(number, SAME_MAX);
         thread.exchanges += 1;
         if heard.tools != 0 {
             thread.tools = heard.tools;
@@ -305,6 +370,7 @@ impl Memory {
             tools: heard.tools,
             opening: asked.opening,
             whole: asked.whole,
+            before: None,
             is_fresh: asked.is_fresh,
             agent: None,
             source: Source::Unknown,
@@ -316,6 +382,7 @@ impl Memory {
             head: None,
             within,
             offered,
+            sign: None,
         };
         if let Some((_, gone)) = self.threads.insert(self.begun, thread, now.instant) {
             self.forget(&gone);
@@ -365,6 +432,7 @@ impl Memory {
         while self.index.replies.expired(at).is_some() {}
         while self.index.openings.expired(at).is_some() {}
         while self.index.given.expired(at).is_some() {}
+        while self.index.wholes.expired(at).is_some() {}
         while self.index.bodies.expired(at).is_some() {}
         self.heads.expire(at);
         self.folk.expire(at);
@@ -373,20 +441,14 @@ impl Memory {
     /// How many things are remembered, of all kinds.
     pub(super) fn len(&self) -> usize {
         let index = &self.index;
-        let found = index.answers.len() + index.replies.len() + index.openings.len() + index.given.len() + index.bodies.len();
+        let found = index.answers.len() + index.replies.len() + index.openings.len() + index.given.len() + index.wholes.len() + index.bodies.len();
         self.exchanges.len() + self.threads.len() + self.conversations.len() + self.heads.len() + self.runs.len() + self.folk.len() + found
     }
 }
 
 /// What a prompt is known by before its first message. Agents that say who they are do not take each other's prompts for their own.
-fn beginning(arrival: &Arrival<'_>, beside: u64, listed: u64) -> u64 {
+fn beginning(arrival: &Arrival<'_>, heard: &Heard<'_>, listed: u64) -> u64 {
     let agent = arrival.agent.as_deref().map_or(0, |agent| wire::hash(agent.as_bytes()));
-    join(join(join(0, beside), listed), agent)
-}
-
-/// What a body is known by when an SDK repeats it: its length and both its ends. That it is a repetition, the SDK has said.
-fn body_key(body: &[u8]) -> u64 {
-    let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
-    let (head, tail) = (&body[..body.len().min(BODY_HEAD)], &body[body.len().saturating_sub(BODY_TAIL)..]);
-    join(join(length, wire::hash(head)), wire::hash(tail))
+    let opening = heard.opening.map_or(0, |opening| opening.hash);
+    join(join(join(join(0, heard.beside), listed), agent), opening)
 }

@@ -25,6 +25,8 @@ use tokio::time::Instant;
 
 pub use caller::SELECTION;
 pub use heads::{HeadId, Heads, Known, Recalled, Trail};
+#[cfg(test)]
+use runs::WAIT_MAX;
 pub use views::{AgentView, Child, ConversationView, Counts, HangUps, RunningTool};
 
 use heard::Heard;
@@ -68,7 +70,7 @@ pub enum Rule {
 }
 
 /// A point in time, by both clocks.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Moment {
     /// For durations.
     pub instant: Instant,

@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn a_selection_tells_what_was_said_and_whom_it_offers() {
         assert!(is_selection(SELECTION) && !is_selection("You are the planner."));
-        assert_eq!(offered(SELECTION), ["writer".into(), "critic".into()] as [Arc<str>; 2]);
+        assert_eq!(offered(SELECTION), ["writer", "critic"].map(Arc::<str>::from));
         assert_eq!(transcript(SELECTION), [("user".into(), "Say hello.\nAnd well: do it."), ("planner".into(), "the plan")]);
         assert_eq!(transcript("You are the planner."), []);
         assert!(offered("nothing").is_empty() && offered("from [").is_empty());

@@ -1,11 +1,8 @@
 //! A map that is bounded and forgets: beyond its bound the entry that was used longest ago goes, and so does every one that was not used for long.
 
-use std::{
-    fmt,
-    hash::{Hash, RandomState},
-    time::Duration,
-};
+use std::{fmt, hash::Hash, time::Duration};
 
+use foldhash::fast::RandomState;
 use hashlink::LinkedHashMap;
 use tokio::time::Instant;
 
@@ -19,7 +16,7 @@ pub(super) struct Recent<K, V> {
 impl<K: Hash + Eq, V> Recent<K, V> {
     /// Holds at most `max` entries, each for as long as it is used within `idle`.
     pub(super) fn new(max: usize, idle: Duration) -> Self {
-        Self { entries: LinkedHashMap::with_hasher(RandomState::new()), max, idle }
+        Self { entries: LinkedHashMap::with_hasher(RandomState::default()), max, idle }
     }
 
     pub(super) fn find(&self, key: &K) -> Option<&V> {

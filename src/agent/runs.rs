@@ -14,7 +14,7 @@ use super::{
 use crate::wire::{Reply, TextMark, ToolCall};
 
 /// Most calls that are remembered.
-const CALLS_MAX: usize = 20_000;
+const CALLS_MAX: usize = 8192;
 /// How long a result is waited for. A person may be asked meanwhile, or another agent.
 pub(super) const WAIT_MAX: Duration = Duration::from_mins(30);
 /// Most calls of the same id: ids are the model's, and a scripted one begins anew with each run.

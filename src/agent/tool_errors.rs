@@ -45,19 +45,21 @@ pub(super) fn of_execution(texts: &[Text<'_>]) -> Option<Execution> {
     if code.parse::<i64>().is_err() || !said.starts_with("(execution failed)") {
         return None;
     }
-    let failed = of_texts(texts, |text| last_of_traceback(text).map(ToolError::Exception));
+    let failed = of_texts(texts, |text, is_whole| last_of_traceback(text).filter(|_| is_whole).map(ToolError::Exception));
     Some(Execution(Some(failed.unwrap_or(ToolError::Failed))))
 }
 
-fn of_texts(texts: &[Text<'_>], tell: impl Fn(&str) -> Option<ToolError>) -> Option<ToolError> {
+/// What the first text tells, or as much of it as is looked at.
+fn of_texts(texts: &[Text<'_>], tell: impl Fn(&str, bool) -> Option<ToolError>) -> Option<ToolError> {
     let first = texts.iter().find(|text| !text.raw().is_empty())?;
-    let max = if memchr::memmem::find(first.raw(), TRACEBACK.as_bytes()).is_some() { WHOLE_MAX } else { HEAD_MAX };
-    tell(first.decoded(max).trim())
+    let head = &first.raw()[..first.raw().len().min(HEAD_MAX)];
+    let max = if memchr::memmem::find(head, TRACEBACK.as_bytes()).is_some() { WHOLE_MAX } else { HEAD_MAX };
+    tell(first.decoded(max).trim(), first.raw().len() <= max)
 }
 
-fn of_text(text: &str) -> Option<ToolError> {
+fn of_text(text: &str, is_whole: bool) -> Option<ToolError> {
     if text.starts_with(TRACEBACK) {
-        return Some(last_of_traceback(text).map_or(ToolError::Failed, of_exception));
+        return Some(last_of_traceback(text).filter(|_| is_whole).map_or(ToolError::Failed, of_exception));
     }
     // What pydantic says, as AutoGen passes it on.
     if is_validation_error(text) || text.starts_with("Error invoking tool '") && text.contains(" with kwargs ") {
@@ -102,7 +104,9 @@ fn of_object(text: &str) -> Option<ToolError> {
     match object.get("error")? {
         Value::String(said) if said.starts_with("Unknown tool name: ") => Some(ToolError::Unknown),
         Value::String(said) if !said.is_empty() => Some(ToolError::Failed),
-        Value::Array(list) if list.first().is_some_and(|first| first.get("loc").is_some() && first.get("msg").is_some()) => Some(ToolError::Arguments),
+        Value::Array(list) if list.first().is_some_and(|first| first.get("loc").is_some() && first.get("msg").is_some()) => {
+            Some(ToolError::Arguments)
+        }
         _ => None,
     }
 }
@@ -154,12 +158,12 @@ fn type_at(line: &str) -> Option<Arc<str>> {
 mod tests {
     use super::*;
 
-    fn check(text: &str, expected: Option<ToolError>) {
-        assert_eq!(of_text(text.trim()), expected, "{text}");
+    fn check(text: &str, expected: impl Into<Option<ToolError>>) {
+        assert_eq!(of_text(text.trim(), true), expected.into(), "{text}");
     }
 
-    fn exception(name: &str) -> Option<ToolError> {
-        Some(ToolError::Exception(name.into()))
+    fn exception(name: &str) -> ToolError {
+        ToolError::Exception(name.into())
     }
 
     #[test]
@@ -183,11 +187,18 @@ mod tests {
 
     #[test]
     fn an_exceptions_type_is_read_from_where_it_stands() {
-        let traceback = "Traceback (most recent call last):\n  File \"a.py\", line 3, in f\n    raise RuntimeError(\"x\")\nRuntimeError: no data for Rome\n";
+        let traceback =
+            "Traceback (most recent call last):\n  File \"a.py\", line 3, in f\n    raise RuntimeError(\"x\")\nRuntimeError: no data for Rome\n";
         check(traceback, exception("RuntimeError"));
-        check(&traceback.replace("\nRuntimeError: no data for Rome", "\nag2.exceptions.ToolNotFoundError: Tool `nope` not found"), Some(ToolError::Unknown));
+        check(
+            &traceback.replace("\nRuntimeError: no data for Rome", "\nag2.exceptions.ToolNotFoundError: Tool `nope` not found"),
+            Some(ToolError::Unknown),
+        );
         check(&traceback.replace("RuntimeError: no data for Rome\n", "httpx.ReadTimeout\n"), exception("ReadTimeout"));
-        check(&format!("{traceback}\nDuring handling of the above exception, another exception occurred:\n\n{}", traceback.replace("Runtime", "Key")), exception("KeyError"));
+        check(
+            &format!("{traceback}\nDuring handling of the above exception, another exception occurred:\n\n{}", traceback.replace("Runtime", "Key")),
+            exception("KeyError"),
+        );
         check("requests.exceptions.ConnectionError: refused", exception("ConnectionError"));
         check("TypeError: x is not a function\n    at f (a.js:1)", exception("TypeError"));
     }
@@ -195,9 +206,24 @@ mod tests {
     #[test]
     fn talk_about_errors_is_none() {
         for text in [
-            "", "no data for Rome", "Paris: sunny", "The last build ended with Error: 3", "error rate: 3 %", "Errors: 0", "Error", "Note: ValueError: is raised if …",
-            r#"{"error":null,"data":[1]}"#, r#"{"error":"","data":1}"#, r#"{"error":null}"#, r#"{"errors":[]}"#, r#"{"error":"x","detail":"y"}"#, "3 validation rules for x", "Errormessage: x",
-            "ErrorBoundary is a component", "Success: all", "HTTPError is a class of urllib",
+            "",
+            "no data for Rome",
+            "Paris: sunny",
+            "The last build ended with Error: 3",
+            "error rate: 3 %",
+            "Errors: 0",
+            "Error",
+            "Note: ValueError: is raised if …",
+            r#"{"error":null,"data":[1]}"#,
+            r#"{"error":"","data":1}"#,
+            r#"{"error":null}"#,
+            r#"{"errors":[]}"#,
+            r#"{"error":"x","detail":"y"}"#,
+            "3 validation rules for x",
+            "Errormessage: x",
+            "ErrorBoundary is a component",
+            "Success: all",
+            "HTTPError is a class of urllib",
         ] {
             check(text, None);
         }

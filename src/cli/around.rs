@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    io::IsTerminal as _,
     net::{Ipv4Addr, SocketAddr},
     os::unix::process::ExitStatusExt,
     process::{ExitCode, ExitStatus},
@@ -11,27 +12,34 @@ use anyhow::{Context as _, bail};
 use tokio::{
     process::{Child, Command},
     signal::unix::SignalKind,
+    time::Instant,
 };
 
-use super::run::{self, Signals, say};
+use super::{
+    run::{self, Signals},
+    summary,
+};
 use crate::{
-    config::{Environment, Loaded, LogLevel},
+    config::{Environment, Loaded, LogFormat, LogLevel},
     server::{Server, StartError},
-    telemetry::{Telemetry, names::Outcome},
 };
 
-/// Starts the program, ends with it, and says what went wrong on the way.
+/// Starts the program, ends with it, and says what its agents did.
 pub(super) async fn serve(mut loaded: Loaded, environment: &Environment, command: &[OsString]) -> anyhow::Result<ExitCode> {
     let (program, arguments) = command.split_first().context("no command was given")?;
     if loaded.origins.is_default("telemetry.log.level") {
         // The terminal is the program's: only what goes wrong is said there.
         loaded.config.telemetry.log_level = LogLevel::Warn;
     }
+    if loaded.origins.is_default("telemetry.log.format") {
+        loaded.config.telemetry.log_format = LogFormat::Brief;
+    }
     let mut signals = Signals::new()?;
     if loaded.config.server.listen.tcp().is_none() {
         bail!("no client takes a Unix socket for a base URL: `run -- COMMAND` wants an address and port in server.listen");
     }
     let server = start(&loaded)?;
+    let since = Instant::now();
     let mut child = Command::new(program)
         .args(arguments)
         .envs(variables(&server, environment))
@@ -40,21 +48,14 @@ pub(super) async fn serve(mut loaded: Loaded, environment: &Environment, command
     let status = wait(&mut child, &mut signals).await?;
     let telemetry = server.telemetry();
     run::stop(server, &mut signals).await;
-    if let Some(summary) = summary(&telemetry) {
-        say(&summary);
-    }
+    // A terminal that is gone cannot be told.
+    let _ = summary::print(std::io::stderr().lock(), telemetry.recent().agents(), since.elapsed(), colours(environment));
     Ok(code(status))
 }
 
-/// How the exchanges ended, where not all went well.
-fn summary(telemetry: &Telemetry) -> Option<String> {
-    let all: u64 = Outcome::ALL.iter().map(|outcome| telemetry.ended(*outcome)).sum();
-    let failed: Vec<_> = Outcome::ALL
-        .into_iter()
-        .filter(|outcome| *outcome != Outcome::Ok && telemetry.ended(*outcome) > 0)
-        .map(|outcome| format!("{} {}", telemetry.ended(outcome), outcome.as_str()))
-        .collect();
-    (!failed.is_empty()).then(|| format!("pillion: {all} exchanges, of which {}", failed.join(", ")))
+/// Whether what is said at the end may be coloured: on a terminal that can, unless `NO_COLOR` says otherwise (<https://no-color.org>).
+fn colours(environment: &Environment) -> bool {
+    std::io::stderr().is_terminal() && environment.of("NO_COLOR").is_none() && environment.of("TERM") != Some("dumb")
 }
 
 /// On the ports of the config; where those are the default ones and taken, on any.

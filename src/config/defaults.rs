@@ -93,6 +93,7 @@ impl Default for Telemetry {
             max_series: 10_000,
             propagate: false,
             attempt_spans: AttemptSpans::WhenRetried,
+            capture_content: false,
             prices: ByModel::default(),
         }
     }

@@ -376,6 +376,7 @@ impl Page<'_> {
         self.value(1, "telemetry.max_series", telemetry.max_series);
         self.value(1, "telemetry.propagate", telemetry.propagate);
         self.value(1, "telemetry.attempt_spans", word_of(&ATTEMPT_SPANS, &telemetry.attempt_spans));
+        self.value(1, "telemetry.capture_content", telemetry.capture_content);
         self.prices(&telemetry.prices);
     }
 

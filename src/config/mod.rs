@@ -247,6 +247,8 @@ pub struct Telemetry {
     pub propagate: bool,
     /// When attempts get spans of their own. Default when retried (or failed).
     pub attempt_spans: AttemptSpans,
+    /// Whether spans say what was asked and answered. Default false.
+    pub capture_content: bool,
     /// Prices in place of the bundled table's.
     pub prices: ByModel<Prices>,
 }
@@ -320,6 +322,8 @@ pub enum LogLevel {
 pub enum LogFormat {
     /// For a person.
     Text,
+    /// The same without ids: between the lines of a program that Pillion runs around. Not to be set.
+    Brief,
     /// One JSON object a line.
     Json,
 }

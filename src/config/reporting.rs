@@ -42,7 +42,7 @@ pub(super) fn telemetry(mut fields: Fields<'_, '_>, base: &Path) -> Telemetry {
     fields.set("max_series", &mut telemetry.max_series, values::whole(100..=1_000_000));
     fields.set("propagate", &mut telemetry.propagate, values::switch);
     fields.set("attempt_spans", &mut telemetry.attempt_spans, values::one_of(&ATTEMPT_SPANS));
-    fields.later("capture_content", &["false"]);
+    fields.set("capture_content", &mut telemetry.capture_content, values::switch);
     fields.later("semconv", &["1.41"]);
     telemetry.prices = models::prices(&mut fields);
     if telemetry.otlp.is_some() {

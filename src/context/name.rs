@@ -3,9 +3,6 @@
 
 use super::{Model, Prices, table};
 
-/// Makers' namespaces: where the names of a gateway's models are looked for.
-const MAKERS: &[&str] = &["", "gemini", "mistral", "deepseek", "xai", "cohere", "perplexity", "moonshot", "zai", "minimax", "dashscope"];
-
 /// Makers as gateways write them before a name (`x-ai/grok-4`), and their namespaces.
 const WRITTEN: [(&str, &str); 14] = [
     ("openai", ""),
@@ -31,7 +28,7 @@ pub(super) fn find(provider: Option<&str>, name: &str) -> Option<Model> {
     let name = name.strip_prefix("models/").unwrap_or(name);
     match spaces(provider) {
         Some(spaces) => spaces.iter().find_map(|space| within(space, name)),
-        None => MAKERS.iter().find_map(|space| within(space, name)).or_else(|| passed_on(name)),
+        None => within(table::MAKERS, name).or_else(|| passed_on(name)),
     }
 }
 

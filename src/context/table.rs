@@ -38,6 +38,12 @@ const SPACES: [&str; 19] = [
     "zai",
 ];
 
+/// Whose namespaces hold models by the names that their own makers gave them; of a name that two have, the first is meant.
+const MADE_BY: [&str; 11] = ["", "gemini", "mistral", "deepseek", "xai", "cohere", "perplexity", "moonshot", "zai", "minimax", "dashscope"];
+
+/// The namespace of all of these together: where the names of a gateway's models are looked for.
+pub(super) const MAKERS: &str = "*";
+
 /// Models by namespace and name.
 static TABLE: LazyLock<HashMap<&'static str, Space>> = LazyLock::new(read);
 
@@ -76,6 +82,9 @@ fn read() -> HashMap<&'static str, Space> {
     for ((space, name), model) in undated {
         table.entry(space).or_default().insert(name.into(), model);
     }
+    let made = MADE_BY.into_iter().rev().filter_map(|space| table.get(space)).flatten();
+    let makers = made.map(|(name, model)| (name.clone(), *model)).collect();
+    table.insert(MAKERS, makers);
     table
 }
 
@@ -105,14 +114,14 @@ fn common(one: &Model, other: &Model) -> Model {
 
 #[cfg(test)]
 mod tests {
-    use super::{CSV, SPACES, TABLE, row};
+    use super::{CSV, MADE_BY, MAKERS, SPACES, TABLE, row};
 
     #[test]
     fn every_line_is_read() {
         let lines = CSV.lines().skip(1).count();
         assert_eq!(CSV.lines().skip(1).filter_map(row).count(), lines);
         assert!(lines > 1400, "{lines}");
-        let known: usize = TABLE.values().map(std::collections::HashMap::len).sum();
+        let known: usize = TABLE.iter().filter(|(space, _)| **space != MAKERS).map(|(_, models)| models.len()).sum();
         assert!(known >= lines, "{known}");
         let without_window = CSV.lines().skip(1).filter_map(row).filter(|(_, model)| model.window.is_none()).count();
         assert_eq!(without_window, 0);
@@ -120,8 +129,8 @@ mod tests {
 
     #[test]
     fn every_namespace_has_models() {
-        let empty: Vec<&str> = SPACES.into_iter().chain([""]).filter(|space| !TABLE.contains_key(space)).collect();
+        let empty: Vec<&str> = SPACES.into_iter().chain(MADE_BY).filter(|space| !TABLE.contains_key(space)).collect();
         assert!(empty.is_empty(), "{empty:?}");
-        assert_eq!(TABLE.len(), SPACES.len() + 1);
+        assert_eq!(TABLE.len(), SPACES.len() + 2);
     }
 }

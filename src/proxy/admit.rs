@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use tokio::time::{Instant, timeout};
 
@@ -76,18 +77,27 @@ impl Memory {
             Received::Whole(..) => (&[], Some(Skipped::Encoding)),
             Received::Streamed(..) => (&[], (exchange.record().method == Method::POST).then_some(Skipped::Size)),
         };
+        let held = if let Received::Whole(body, _) = received
+            && unread.is_none()
+        {
+            body.clone()
+        } else {
+            Bytes::new()
+        };
         let now = Self::now();
-        let mut known = self.agents.recall(dialect, body, now.instant);
+        let known = self.agents.recall(dialect, body, now.instant);
         // A rule that asks for the system text wants the whole prompt.
         let rules = target.agent_source != Source::Explicit && config.agents.need_system();
-        if rules {
-            known.recalled = None;
-        }
-        let request = Request::read(dialect, &target.path, body, known.resume());
+        let mut request = Request::read(dialect, &target.path, body, known.resume().filter(|_| !rules));
         exchange.record().skipped = unread.or(request.skipped).map(Skipped::name);
+        exchange.capture(&held);
         let caller = if rules { named_by_rule(config, headers, target, &request) } else { (target.agent.clone(), target.agent_source) };
+        known.resume().into_iter().for_each(|known| request.leave_out(known));
         self.place(exchange, (headers, target, dialect), (&request, body, &known), (caller, now));
         self.measure(exchange, &request.call);
+        if let Some(tools) = request.prompt.as_ref().and_then(|prompt| prompt.tools) {
+            exchange.declare(tools);
+        }
         (request.call, request.prompt.map(|prompt| prompt.list).unwrap_or_default())
     }
 
@@ -120,7 +130,7 @@ impl Memory {
         if record.trace.parent_id.is_none()
             && let Some(trace_id) = arrived.trace
         {
-            (record.trace.trace_id, record.trace.parent_id) = (trace_id, arrived.parent);
+            (record.trace.trace_id, record.within) = (trace_id, arrived.parent);
         }
         record.conversation = arrived.conversation;
         record.tools = arrived.tools;

@@ -6,18 +6,20 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use http::request;
 use tokio::time::Instant;
 
 use super::{admit::Memory, peer::Peer};
 use crate::{
     agent::{self, Ending, Place},
-    drain::{Drain, Reached, Stage},
+    drain::{self, Drain, Reached, Stage},
     telemetry::{
-        InFlight, Phase, Record, Telemetry, TraceContext,
+        CalledTools, InFlight, KeptTools, Phase, Record, Telemetry, TraceContext,
         names::{Clock, Outcome, Reason},
     },
     upstream::Destination,
+    wire::Tools,
 };
 
 /// Longest path that is kept.
@@ -33,6 +35,8 @@ pub struct Exchange {
     in_flight: Option<InFlight>,
     /// Under which it is remembered.
     place: Option<(Memory, Option<Place>)>,
+    /// The tools that it declares, if it does, as far as they are kept: what its answer calls is held to them.
+    tools: Option<KeptTools>,
     /// Time spent waiting for others so far.
     waited: Duration,
 }
@@ -52,6 +56,7 @@ impl Exchange {
             peer,
             in_flight: None,
             place: None,
+            tools: None,
             waited: Duration::ZERO,
         }
     }
@@ -87,9 +92,28 @@ impl Exchange {
         record.server = Some(destination.server.clone());
     }
 
+    /// Looks at what passes: a fault of ours in it is counted, and harms nobody.
+    pub fn observe<T: Default>(&mut self, look: impl FnOnce(&mut Self) -> T) -> T {
+        drain::contain_call(|| look(self)).unwrap_or_else(|_| {
+            self.telemetry.panicked();
+            T::default()
+        })
+    }
+
     /// It is remembered, and what becomes of it shall be too.
     pub fn remember(&mut self, memory: Memory, place: Option<Place>) {
         self.place = Some((memory, place));
+    }
+
+    /// Keeps what is asked for its span, where the config wants that.
+    pub fn capture(&mut self, body: &Bytes) {
+        let telemetry = self.telemetry.clone();
+        telemetry.capture(self.record(), body);
+    }
+
+    /// It declares these tools.
+    pub fn declare(&mut self, tools: Tools<'_>) {
+        self.tools = Some(KeptTools::of(tools));
     }
 
     /// Waits for `other`; the time is not ours.
@@ -128,12 +152,25 @@ impl Exchange {
             last.duration = last.started.elapsed();
         }
         if let Some((memory, place)) = self.place.take() {
-            conclude(&memory, place, &mut record);
+            self.observe(|_| conclude(&memory, place, &mut record));
+        }
+        if let Some(tools) = self.tools.take()
+            && let Some(called) = called(tools, &record)
+        {
+            self.telemetry.check(called);
         }
         self.in_flight = None;
         self.peer.end();
         self.telemetry.report(*record);
     }
+}
+
+/// Calls of tools that are to be checked. An answer that is not whole has arguments that are not, either.
+fn called(tools: KeptTools, record: &Record) -> Option<CalledTools> {
+    let reply = &record.reply;
+    let is_whole = record.outcome == Outcome::Ok && !reply.ran_out();
+    let calls = || reply.tool_calls.iter().map(|call| (call.name.clone(), call.arguments.clone())).collect();
+    (is_whole && !reply.tool_calls.is_empty()).then(|| CalledTools { agent: record.agent.clone(), tools, calls: calls() })
 }
 
 /// What an ended exchange teaches.
@@ -150,7 +187,7 @@ fn conclude(memory: &Memory, place: Option<Place>, record: &mut Record) {
     let (asked, answered) = (record.call.model.as_deref(), record.reply.model.as_deref());
     record.prompt_window = asked.and_then(|asked| models.find(provider, asked)?.window);
     record.cost = models.cost(provider, asked, answered, &record.reply.usage);
-    if let Some(tokens) = record.reply.usage.input {
+    if let Some(tokens) = record.reply.usage.input.or(record.reply.counted) {
         models.learn(&record.call, tokens);
     }
 }

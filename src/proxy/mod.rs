@@ -111,7 +111,7 @@ impl Proxy {
         let switch = Switch::asked(&mut head, &body);
         let limits = (&self.ledger, self.config.server.body_limit);
         let received = receive::receive(exchange, (&head, body), &target, &policy, limits).await?;
-        let (call, list) = self.memory.admit(exchange, (&head.headers, &self.config), &target, &received);
+        let (call, list) = exchange.observe(|exchange| self.memory.admit(exchange, (&head.headers, &self.config), &target, &received));
         let since = |agent: AgentLimit| if agent.per_read { Instant::now() } else { exchange.started() };
         let agent_clock = agent.map(|agent| (agent, since(agent)));
 

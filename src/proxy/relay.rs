@@ -39,6 +39,9 @@ pub enum Relayed {
 #[error("the reply broke off ({})", .0.as_str())]
 pub struct Broken(Reason);
 
+/// What asking for a frame comes to.
+type Polled = Poll<Option<Result<Frame<Bytes>, Broken>>>;
+
 /// Where a relay stands.
 #[derive(Debug)]
 enum Stage {
@@ -117,7 +120,7 @@ impl Relay {
         relay
     }
 
-    fn poll_flowing(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_flowing(&mut self, cx: &mut Context<'_>) -> Polled {
         loop {
             if let Some(data) = self.answer.held.pop_front() {
                 if self.answer.held.is_empty() && self.ends_early() {
@@ -149,7 +152,7 @@ impl Relay {
     }
 
     /// Nothing can be read now: how long may that be so?
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Polled {
         match self.silence.poll(cx) {
             Poll::Ready(clock) => self.break_off(cx, Reason::of_clock(clock), Some(clock)),
             Poll::Pending => {
@@ -161,7 +164,7 @@ impl Relay {
     }
 
     /// Nothing more is to be read: what is still held of a last event, the fields behind the body, the end.
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Polled {
         let last = self.answer.strip.as_mut().map(Strip::end).unwrap_or_default();
         if !last.is_empty() {
             self.count(&last);
@@ -174,7 +177,7 @@ impl Relay {
     }
 
     /// Takes a frame that came; `None` if nothing of it is to be given now.
-    fn pass(&mut self, cx: &mut Context<'_>, frame: Frame<Bytes>) -> Option<Poll<Option<Result<Frame<Bytes>, Broken>>>> {
+    fn pass(&mut self, cx: &mut Context<'_>, frame: Frame<Bytes>) -> Option<Polled> {
         let now = Instant::now();
         let gap = self.silence.broken(now);
         if let Some(exchange) = &mut self.exchange {
@@ -209,7 +212,7 @@ impl Relay {
     }
 
     /// The fields behind the body. They end it cleanly, so they are held to what its end is held to.
-    fn pass_trailers(&mut self, cx: &mut Context<'_>, trailers: &HeaderMap) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn pass_trailers(&mut self, cx: &mut Context<'_>, trailers: &HeaderMap) -> Polled {
         if !self.is_complete() {
             return self.break_off(cx, Reason::StreamCut, None);
         }
@@ -218,7 +221,7 @@ impl Relay {
     }
 
     /// The body has ended as its framing says; a stream of a known dialect must also have said so itself.
-    fn end(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn end(&mut self, cx: &mut Context<'_>) -> Polled {
         if !self.is_complete() {
             return self.break_off(cx, Reason::StreamCut, None);
         }
@@ -257,7 +260,7 @@ impl Relay {
         progress.finished || progress.error
     }
 
-    fn break_off(&mut self, cx: &mut Context<'_>, reason: Reason, clock: Option<Clock>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn break_off(&mut self, cx: &mut Context<'_>, reason: Reason, clock: Option<Clock>) -> Polled {
         self.broken = reason;
         // What is held of an event has no place for one of ours behind it.
         let held = self.answer.strip.as_mut().map(Strip::broken).filter(|held| !held.is_empty());
@@ -314,7 +317,7 @@ impl Relay {
         )
     }
 
-    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Polled {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Telling(event) => {
                 self.stage = Stage::Flushing;
@@ -361,7 +364,11 @@ impl Relay {
         if let Some(reading) = self.answer.reading.take() {
             record.streamed = reading.is_stream();
             record.skipped = reading.skipped().map(wire::Skipped::name).or(record.skipped);
-            record.reply = reading.into_reply();
+            let said;
+            (record.reply, said) = reading.into_contents();
+            if let Some(contents) = &mut record.contents {
+                contents.said = said;
+            }
         }
     }
 
@@ -393,7 +400,7 @@ impl Body for Relay {
     type Data = Bytes;
     type Error = Broken;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let relay = self.get_mut();
         match relay.stage {
             Stage::Flowing => relay.poll_flowing(cx),
@@ -446,7 +453,7 @@ impl Body for Relayed {
     type Data = Bytes;
     type Error = Broken;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         match self.get_mut() {
             Self::Own(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Own(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),

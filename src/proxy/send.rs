@@ -19,7 +19,7 @@ use crate::{
     body::{Outgoing, UploadProgress},
     config::Policy,
     telemetry::{
-        Attempt, RetryCause, TraceContext,
+        ANSWER_MAX, Attempt, RetryCause, TraceContext,
         names::{AttemptResult, Clock, Reason},
     },
     upstream::{Advice, Again, AgentLimit, AttemptClocks, Attempted, Backoff, Deadlines, Destination, Failure, advice, retryable_status},
@@ -197,6 +197,9 @@ impl Sending<'_> {
         deadlines.stop(Clock::FirstByte);
         note_head(exchange, &attempted);
         let mut answer = Answer { upload, ..Answer::new(attempted, self.dialect) };
+        if let (Some(_), Some(reading)) = (&exchange.record().contents, &mut answer.reading) {
+            reading.gather(ANSWER_MAX);
+        }
         let asked = self.template.asks_for_usage();
         if asked {
             answer.strip_usage();

@@ -19,17 +19,13 @@ use crate::{
 pub(crate) fn record() -> Record {
     let second =
         Attempt { retry: Some(RetryCause { reason: "500", wait: Duration::from_millis(500) }), ..attempt(AttemptResult::Success, Some(200)) };
+    let trace = TraceContext { trace_id: 0xabc, span_id: 0xdef, parent_id: None, flags: 1 };
+    let started_at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_268_800_123);
     Record {
-        trace: TraceContext { trace_id: 0xabc, span_id: 0xdef, parent_id: None, flags: 1 },
-        started: Instant::now(),
-        started_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_268_800_123),
         duration: Duration::from_millis(1240),
         outcome: Outcome::Ok,
-        reason: None,
         agent: Some("planner".into()),
         agent_source: Source::Explicit,
-        method: http::Method::POST,
-        path: "/v1/chat/completions".to_owned(),
         dialect: Some(Dialect::OpenaiChat),
         upstream: Some("openai".into()),
         provider: Some("openai".into()),
@@ -54,8 +50,6 @@ pub(crate) fn record() -> Record {
         },
         streamed: true,
         attempts: vec![attempt(AttemptResult::ServerError, Some(500)), second],
-        budget_exhausted: false,
-        clock: None,
         phase: Phase::Streaming,
         first_byte: Some(Duration::from_millis(290)),
         first_token: Some(Duration::from_millis(310)),
@@ -64,19 +58,10 @@ pub(crate) fn record() -> Record {
         longest_gap: Duration::from_millis(40),
         overhead: Duration::from_micros(180),
         agent_timeout: Some(Duration::from_mins(1)),
-        conversation: None,
-        tools: Vec::new(),
-        prompt_tokens: None,
-        prompt_window: None,
-        cost: None,
-        looping: false,
-        rate_limits: Vec::new(),
         sdk_retry_count: Some(0),
         request_bytes: 4096,
         reply_bytes: 20_000,
-        skipped: None,
-        credentials_replaced: false,
-        usage_asked: false,
+        ..Record::begin(trace, Instant::now(), started_at, http::Method::POST, "/v1/chat/completions".to_owned())
     }
 }
 
@@ -99,7 +84,7 @@ pub(crate) fn tool_run() -> ToolRun {
         name: "get_weather".into(),
         id: Some("call_1".into()),
         agent: Some("planner".into()),
-        called_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_268_798_000),
+        called_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_268_798),
         duration: Duration::from_millis(1500),
         error: Some(ToolError::Exception("TimeoutError".into())),
         trace: 0xabc,

@@ -5,6 +5,7 @@
 //! report(Record) ────┼ otlp        bounded queue ─ thread ─ spans ─ OTLP receiver
 //!                    ├ logs        bounded queue ─ thread ─ lines ─ stderr
 //!                    └ recent      a short lock: the last rows, and sums of agents and conversations
+//! check(CalledTools) ─ schemas     bounded queue ─ thread ─ metrics
 //! ```
 
 use std::{
@@ -17,12 +18,14 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use prometheus::proto::MetricType;
 use tracing::Subscriber;
 use tracing_subscriber::layer::SubscriberExt as _;
 
+mod contents;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod logs;
 mod metrics;
 pub mod names;
@@ -30,10 +33,14 @@ mod otlp;
 mod queue;
 pub mod recent;
 mod record;
+mod schemas;
 mod spans;
 mod trace;
 
+use contents::Capture;
+pub use contents::{ANSWER_MAX, Captured};
 use logs::{Log, LogLayer};
+pub use logs::{Short, Word};
 pub use metrics::{ConnectionGauge, Exposition, InFlight};
 use metrics::{Metrics, Probe, Trace};
 use names::{Outcome, Reason, Side};
@@ -41,9 +48,15 @@ use otlp::Otlp;
 pub use otlp::StartError;
 use recent::Recent;
 pub use record::{Attempt, ConnectPhases, Phase, RateLimit, Record, RetryCause};
+use schemas::Schemas;
+pub use schemas::{CalledTools, KeptTools};
 pub use trace::{ExchangeId, TraceContext, baggage_agent, baggage_conversation};
 
 use crate::{agent::ToolRun, config};
+
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use schemas::fuzzing;
 
 /// Where finished records go. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -53,22 +66,24 @@ pub struct Telemetry {
 
 #[derive(Debug)]
 struct Inner {
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
+    schemas: Schemas,
     log: Log,
     /// `None` where no receiver is configured.
     otlp: Option<Otlp>,
+    capture: Capture,
     propagate: bool,
-    recent: Recent,
+    recent: Arc<Recent>,
     /// Exchanges by outcome, in the order of [`Outcome::index`].
     outcomes: [AtomicU64; Outcome::COUNT],
 }
 
 impl Telemetry {
-    /// Starts what `config` asks for: metrics always, a thread that writes the log to `log_to` (stderr, as a rule), and one that exports spans where a
-    /// receiver is configured. The receiver need not be there yet.
+    /// Starts what `config` asks for: metrics always, a thread that writes the log to `log_to` (stderr, as a rule), one that checks calls of
+    /// tools, and one that exports spans where a receiver is configured. The receiver need not be there yet.
     pub fn start(config: &config::Telemetry, log_to: Box<dyn Write + Send>) -> Result<Self, StartError> {
         let log = Log::start(config.log_level, config.log_format, log_to)?;
-        let metrics = Metrics::new(config);
+        let metrics = Arc::new(Metrics::new(config));
         let otlp = match &config.otlp {
             Some(otlp) => Some(Otlp::start(config, otlp, log.clone(), metrics.panics())?),
             None => None,
@@ -80,9 +95,21 @@ impl Telemetry {
             metrics.probe(Probe::new(names::metrics::SPANS, MetricType::COUNTER, otlp.counts()));
             metrics.probe(Probe::new(names::metrics::SPAN_QUEUE, MetricType::GAUGE, move || vec![("", waiting())]));
         }
-        Ok(Self {
-            inner: Arc::new(Inner { metrics, log, otlp, propagate: config.propagate, recent: Recent::default(), outcomes: Default::default() }),
-        })
+        let capture = Capture::new(config.capture_content && otlp.is_some());
+        let (propagate, recent, outcomes) = (config.propagate, Arc::<Recent>::default(), Default::default());
+        let schemas = Schemas::start(Arc::clone(&metrics), Arc::clone(&recent))?;
+        Ok(Self { inner: Arc::new(Inner { metrics, schemas, log, otlp, capture, propagate, recent, outcomes }) })
+    }
+
+    /// Keeps what an exchange asks for its span, where `telemetry.capture_content` says so and there is room.
+    pub fn capture(&self, record: &mut Record, body: &Bytes) {
+        let capture = &self.inner.capture;
+        if capture.is_on() {
+            record.contents = capture.keep(body).map(Box::new);
+            if record.contents.is_none() {
+                record.skipped.get_or_insert("contents");
+            }
+        }
     }
 
     /// Reports one finished exchange. To be called exactly once for each, however it ended; from a `Drop` too: it never waits and never panics.
@@ -91,8 +118,9 @@ impl Telemetry {
         let reported = catch_unwind(AssertUnwindSafe(|| {
             record.bound();
             inner.outcomes[record.outcome.index()].fetch_add(1, Ordering::Relaxed);
+            let contents = record.contents.take();
             let record = Arc::new(record);
-            inner.metrics.record(&record, inner.propagate, inner.trace(&record));
+            inner.metrics.record(&record, inner.propagate, inner.trace(&record, contents));
             inner.log.exchange(&record);
             inner.recent.add(&record);
         }));
@@ -110,14 +138,15 @@ impl Telemetry {
     pub fn report_run(&self, mut run: ToolRun) {
         record::bound_run(&mut run);
         self.inner.metrics.run(&run);
+        self.inner.recent.add_run(&run);
         if let Some(otlp) = &self.inner.otlp {
             otlp.put_run(run);
         }
     }
 
-    /// Counts a call of a tool whose arguments its declared schema refuses.
-    pub fn schema_mismatch(&self, agent: Option<&str>, tool: &str) {
-        self.inner.metrics.schema_mismatch(agent, tool);
+    /// Has the arguments of these calls checked, off the hot path: those that do not fit the declared schema are counted.
+    pub fn check(&self, called: CalledTools) {
+        self.inner.schemas.check(called);
     }
 
     /// Exchanges reported so far that ended so.
@@ -190,12 +219,12 @@ impl Telemetry {
 impl Inner {
     /// Gives the record's spans to the export, and says where the exchange can be looked up then. Without an export of our own that is the agent's
     /// trace, if it is kept.
-    fn trace(&self, record: &Arc<Record>) -> Option<Trace> {
+    fn trace(&self, record: &Arc<Record>, contents: Option<Box<Captured>>) -> Option<Trace> {
         let span_id = match &self.otlp {
-            Some(otlp) => otlp.put(record).then_some(Some(record.trace.span_id))?,
+            Some(otlp) => otlp.put(record, contents).then_some(Some(record.trace.span_id))?,
             None => (record.trace.parent_id.is_some() && record.trace.is_sampled()).then_some(None)?,
         };
-        Some(Trace { trace_id: record.trace.trace_id, span_id, at: record.ended_at() })
+        Some(Trace { id: record.trace.trace_id, span_id, at: record.ended_at() })
     }
 }
 

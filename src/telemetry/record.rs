@@ -10,6 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
+    contents::Captured,
     names::{AttemptResult, Clock, ERROR_OTHER, LimitKind, Outcome, Reason},
     trace::TraceContext,
 };
@@ -82,6 +83,8 @@ pub struct Record {
     pub agent_timeout: Option<Duration>,
     /// Its conversation, where one is known.
     pub conversation: Option<Conversation>,
+    /// The span of the tool that it runs within (an agent used as a tool), where it is not the agent's `traceparent` that says where it belongs.
+    pub within: Option<u64>,
     /// Runs of tools whose results this request brought.
     pub tools: Vec<ToolRun>,
     /// The prompt's tokens, as they were estimated before the provider counted them.
@@ -106,6 +109,8 @@ pub struct Record {
     pub credentials_replaced: bool,
     /// Whether token counts were asked for on the agent's behalf.
     pub usage_asked: bool,
+    /// What was asked and answered, where that is captured. Taken out before anything but the exchange's span is made of this record.
+    pub contents: Option<Box<Captured>>,
 }
 
 /// Longest text kept of what traffic says, in bytes. A record that waits in a queue is of bounded size.
@@ -331,6 +336,7 @@ impl Record {
             overhead: Duration::ZERO,
             agent_timeout: None,
             conversation: None,
+            within: None,
             tools: Vec::new(),
             prompt_tokens: None,
             prompt_window: None,
@@ -343,6 +349,7 @@ impl Record {
             skipped: None,
             credentials_replaced: false,
             usage_asked: false,
+            contents: None,
         }
     }
 }

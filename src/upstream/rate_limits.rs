@@ -43,12 +43,15 @@ mod tests {
 
     use super::{LimitKind, RateLimit, rate_limits};
 
-    fn check(headers: &[(&'static str, &'static str)], expected: &[(LimitKind, Option<u64>, Option<u64>)]) {
+    /// What is left, and milliseconds until the reset.
+    type Expected = (LimitKind, Option<u64>, Option<u64>);
+
+    fn check(headers: &[(&'static str, &'static str)], expected: &[Expected]) {
         let headers: HeaderMap = headers.iter().map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
         let expected: Vec<RateLimit> =
             expected.iter().map(|&(kind, remaining, reset)| RateLimit { kind, remaining, reset: reset.map(Duration::from_millis) }).collect();
         // 2026-01-01T12:00:00Z
-        assert_eq!(rate_limits(&headers, SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_268_800)), expected);
+        assert_eq!(rate_limits(&headers, SystemTime::UNIX_EPOCH + Duration::from_hours(490_908)), expected);
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::{
     sync::LazyLock,
 };
 
-use xxhash_rust::xxh3::{Xxh3Default, xxh3_64_with_secret};
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64, xxh3_64_with_secret};
 
-/// Blanks within a text that may turn out to stand at its end; a longer run counts as part of the text.
+/// Blanks within a text that may turn out to stand at its end are held back; so many in a row count as part of the text.
 const BLANKS_MAX: usize = 256;
 
 /// The key of [`hash`]: another in every process, so that nobody can look for bytes with the same hash.
@@ -38,9 +38,17 @@ pub struct TextMark {
 impl TextMark {
     /// Of a text that is there as it is.
     pub fn of(text: &str) -> Self {
-        let mut marker = Marker::default();
-        marker.add(text.as_bytes());
-        marker.mark()
+        Self::of_bytes(text.as_bytes())
+    }
+
+    /// Of a text that is there as it is, whatever its bytes.
+    pub(super) fn of_bytes(text: &[u8]) -> Self {
+        let text = text.trim_ascii_start();
+        let solid = text.trim_ascii_end().len();
+        let blanks = text.len() - solid;
+        let text = &text[..solid + blanks - blanks % BLANKS_MAX];
+        let hash = if text.is_empty() { 0 } else { xxh3_64(text) };
+        Self { hash, length: u64::try_from(text.len()).unwrap_or(u64::MAX) }
     }
 
     /// Whether there is no text.
@@ -67,9 +75,12 @@ impl Marker {
             self.take_blanks();
             self.take(&piece[..solid]);
         }
-        if self.length > 0 {
-            self.blanks.extend_from_slice(&piece[solid..]);
-            if self.blanks.len() > BLANKS_MAX {
+        let mut blanks = if self.length == 0 { &[][..] } else { &piece[solid..] };
+        while !blanks.is_empty() {
+            let (held, more) = blanks.split_at(blanks.len().min(BLANKS_MAX - self.blanks.len()));
+            self.blanks.extend_from_slice(held);
+            blanks = more;
+            if self.blanks.len() == BLANKS_MAX {
                 self.take_blanks();
             }
         }
@@ -119,5 +130,20 @@ mod tests {
         }
         assert_ne!(TextMark::of("The answer is 42.\n\nIt is."), whole);
         assert!(TextMark::of(" \n").is_empty() && TextMark::default().is_empty());
+    }
+
+    #[test]
+    fn so_is_one_with_more_blanks_than_are_held_back() {
+        for blanks in [0, 1, 255, 256, 257, 300, 512, 600, 5000] {
+            for end in ["", "x", " \u{e9}\n"] {
+                let text = format!(" a b{}{end}", " \n".repeat(blanks).split_at(blanks).0);
+                let whole = TextMark::of(&text);
+                for size in [1, 2, 7, 100, 256, 400] {
+                    let mut marker = Marker::default();
+                    text.as_bytes().chunks(size).for_each(|piece| marker.add(piece));
+                    assert_eq!(marker.mark(), whole, "{blanks} blanks and {end:?} in pieces of {size}");
+                }
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::{TextMark, mark::Marker, skim};
+use super::{TextMark, skim};
 
 /// One message of a prompt. A system text that stands beside the messages (Anthropic, Gemini, Responses, Ollama's generate) is one too, the first.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -109,9 +109,18 @@ impl Message<'_> {
 
 /// What texts together are known by, one behind the other.
 pub fn mark<'a>(texts: impl IntoIterator<Item = Text<'a>>) -> TextMark {
-    let mut marker = Marker::default();
-    for text in texts {
-        skim::unescape(text.0, |piece| marker.add(piece));
+    let mut texts = texts.into_iter();
+    let Some(first) = texts.next() else { return TextMark::default() };
+    let mut next = texts.next();
+    if next.is_none() && !first.0.contains(&b'\\') {
+        return TextMark::of_bytes(first.0);
     }
-    marker.mark()
+    let mut gathered = Vec::with_capacity(first.0.len());
+    let mut add = |text: Text<'_>| skim::unescape(text.0, |piece| gathered.extend_from_slice(piece));
+    add(first);
+    while let Some(text) = next {
+        add(text);
+        next = texts.next();
+    }
+    TextMark::of_bytes(&gathered)
 }

@@ -10,6 +10,9 @@ mod decoding;
 mod errors;
 mod facts;
 mod failure;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gemini;
 mod json;
 mod lines;
@@ -91,6 +94,16 @@ pub struct Reply {
     /// Tokens that a prompt was said to have by an answer that does nothing but count them (Anthropic's `count_tokens`, Gemini's `countTokens`).
     /// Nothing was spent on them, so they are no [`Usage`].
     pub counted: Option<u64>,
+}
+
+impl Reply {
+    /// Whether it ended because it had become too long: what it said last may be half of what it would have.
+    pub fn ran_out(&self) -> bool {
+        let is_limit = |reason: &String| {
+            matches!(reason.as_str(), "length" | "max_tokens" | "max_output_tokens" | "MAX_TOKENS" | "model_context_window_exceeded")
+        };
+        self.finish_reasons.iter().any(is_limit)
+    }
 }
 
 /// What an answer's first choice says, where it was asked for (see [`Reading::gather`]).

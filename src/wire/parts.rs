@@ -187,15 +187,15 @@ impl<'a> Parts<'a> {
 
     /// Reads a call of a tool: an element of `tool_calls`, `function_call`, `functionCall`.
     fn called(&mut self, skim: &mut Skim<'a>) -> Result<(), NotJson> {
-        let mut item = Item::default();
-        self.called_fields(skim, &mut item)?;
+        let item = self.called_fields(skim)?;
         self.call(item.id, item.name, item.arguments);
         Ok(())
     }
 
-    fn called_fields(&mut self, skim: &mut Skim<'a>, item: &mut Item<'a>) -> Result<(), NotJson> {
+    fn called_fields(&mut self, skim: &mut Skim<'a>) -> Result<Item<'a>, NotJson> {
+        let (mut item, mut within) = (Item::default(), None);
         if skim.peek()? != b'{' || skim.is_deep() {
-            return skim.skip();
+            return skim.skip().map(|()| item);
         }
         let base = self.runs.len();
         skim.object(|skim, key| {
@@ -204,7 +204,7 @@ impl<'a> Parts<'a> {
                 b"name" => item.name = word(skim)?,
                 b"function" | b"custom" => {
                     self.begin(base, Key::Call);
-                    self.called_fields(skim, item)?;
+                    within = Some(self.called_fields(skim)?);
                 }
                 b"arguments" | b"input" | b"args" => {
                     self.begin(base, Key::Arguments);
@@ -215,7 +215,10 @@ impl<'a> Parts<'a> {
             Ok(())
         })?;
         self.runs.truncate(base);
-        Ok(())
+        if let Some(within) = within {
+            (item.name, item.arguments) = (within.name, within.arguments);
+        }
+        Ok(item)
     }
 
     /// Reads Gemini's `functionResponse`. All texts of its `response` are the result's.
@@ -314,15 +317,14 @@ impl<'a> Parts<'a> {
     fn take_back(&mut self, index: usize) {
         let from = self.runs.remove(index).before;
         let to = self.runs.get(index).map_or_else(|| self.here(), |next| next.before);
-        // What was moved or left out in between makes a later place lie before an earlier one: then nothing is left to take back.
-        self.texts.drain(from.texts.min(to.texts)..to.texts);
-        self.calls.drain(from.calls.min(to.calls)..to.calls);
-        self.results.drain(from.results.min(to.results)..to.results);
+        self.texts.drain(from.texts..to.texts);
+        self.calls.drain(from.calls..to.calls);
+        self.results.drain(from.results..to.results);
         let (texts, characters) = (to.counted.texts - from.counted.texts, to.counted.characters - from.counted.characters);
         for run in self.runs.iter_mut().skip(index) {
-            run.before.texts -= to.texts.saturating_sub(from.texts);
-            run.before.calls -= to.calls.saturating_sub(from.calls);
-            run.before.results -= to.results.saturating_sub(from.results);
+            run.before.texts -= to.texts - from.texts;
+            run.before.calls -= to.calls - from.calls;
+            run.before.results -= to.results - from.results;
             run.before.counted.texts -= texts;
             run.before.counted.characters -= characters;
         }

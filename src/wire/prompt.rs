@@ -25,6 +25,8 @@ pub(super) struct Messages<'a> {
     pub(super) list: Range<usize>,
     /// Whether there were more of them, or more in them, than is kept.
     pub(super) is_overfull: bool,
+    /// Whether the list held bare numbers: tokens.
+    pub(super) has_tokens: bool,
 }
 
 /// Reads a prompt; `None` for what is none.
@@ -63,18 +65,16 @@ struct Reader<'a> {
     dialect: Dialect,
     parts: Parts<'a>,
     read: Messages<'a>,
-    /// Whether a list held bare numbers.
-    has_tokens: bool,
 }
 
 impl<'a> Reader<'a> {
     fn new(dialect: Dialect) -> Self {
-        Self { dialect, parts: Parts::default(), read: Messages::default(), has_tokens: false }
+        Self { dialect, parts: Parts::default(), read: Messages::default() }
     }
 
     fn element(&mut self, skim: &mut Skim<'a>) -> Result<(), NotJson> {
         if matches!(skim.peek()?, b'-' | b'0'..=b'9') {
-            self.has_tokens = true;
+            self.read.has_tokens = true;
             return skim.skip();
         }
         self.message(skim)
@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
 
     fn finish(mut self) -> Messages<'a> {
         // A list of bare numbers is one prompt that was tokenized by the agent.
-        self.read.count += u64::from(self.has_tokens);
+        self.read.count += u64::from(self.read.has_tokens);
         self.read.is_overfull |= self.parts.is_overfull();
         self.read
     }

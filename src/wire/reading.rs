@@ -1,6 +1,8 @@
 //! Reads an answer as its bytes pass, however they are split. Observing never fails: what cannot be read is said in `Skipped`.
 //! The content type is only what is presumed: an answer that begins like a JSON value is read as one, whatever it was called.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::{
     Contents, Dialect, Reply, anthropic,
     decoding::{Decoding, Undecodable},
@@ -42,6 +44,8 @@ pub enum Skipped {
     Encoding,
     /// Compressed, but not as it says, or not to its end.
     Decode,
+    /// Reading it met a fault of ours.
+    Fault,
     /// Compressed so densely that it is taken for a bomb (100 to 1).
     Ratio,
 }
@@ -55,6 +59,7 @@ impl Skipped {
             Self::Size => "size",
             Self::Encoding => "encoding",
             Self::Decode => "decode",
+            Self::Fault => "fault",
             Self::Ratio => "ratio",
         }
     }
@@ -162,10 +167,13 @@ impl Reading {
 
     /// Reads the next bytes, wherever they were split. Costs one pass and no copy for events that lie whole within `bytes`.
     pub fn feed(&mut self, bytes: &[u8]) -> Progress {
-        if self.decoding.is_some() {
-            self.decode(bytes);
-        } else {
-            self.read(bytes);
+        self.contained(|reading| if reading.decoding.is_some() { reading.decode(bytes) } else { reading.read(bytes) })
+    }
+
+    /// A fault of ours in reading ends the reading, and nothing else.
+    fn contained(&mut self, read: impl FnOnce(&mut Self)) -> Progress {
+        if catch_unwind(AssertUnwindSafe(|| read(self))).is_err() {
+            self.give_up(Skipped::Fault);
         }
         self.progress()
     }
@@ -210,6 +218,10 @@ impl Reading {
 
     /// Says that the body has ended cleanly: reads what was gathered (a whole JSON body, a last line or event without its end).
     pub fn end(&mut self) -> Progress {
+        self.contained(Self::read_end)
+    }
+
+    fn read_end(&mut self) {
         // A stream says itself whether it is whole.
         if let Some(mut decoding) = self.decoding.take()
             && !decoding.is_finished()
@@ -228,7 +240,6 @@ impl Reading {
                 self.framing = Framing::Opaque { begun: true };
             }
         }
-        self.progress()
     }
 
     /// Where the answer stands.

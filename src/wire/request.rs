@@ -120,6 +120,15 @@ impl<'a> Request<'a> {
         request
     }
 
+    /// Leaves out the messages that were known before, though they were read again: then it says what it would if they had not been.
+    pub fn leave_out(&mut self, resume: &Resume) {
+        let Some(prompt) = self.prompt.as_mut().filter(|prompt| prompt.known == 0 && prompt.list.start == resume.start) else { return };
+        if resume.messages > 0 && prompt.messages.get(resume.messages - 1).is_some_and(|last| last.end == resume.at) {
+            prompt.messages.drain(..resume.messages);
+            (prompt.known, prompt.known_characters) = (resume.messages, resume.characters);
+        }
+    }
+
     /// How a body that goes on behind the first `count` of the messages that were read need not be read again. `None` if there are not so many.
     pub fn resume(&self, count: usize) -> Option<Resume> {
         let (prompt, frame) = (self.prompt.as_ref()?, self.frame.as_ref()?);
@@ -152,8 +161,10 @@ fn between<'a>(dialect: Dialect, body: &'a [u8], resume: &Resume) -> Option<Told
     }
     let system = frame.system.as_ref().map(|system| system.of(body));
     let tools = frame.tools.map(|tools| Tools(tools.of(body)));
+    let is_plain = !messages.has_tokens;
     let request = assemble(frame.call.clone(), (Some(messages), Some(resume)), system, tools);
-    Some((Request { frame: request.prompt.is_some().then(|| Arc::clone(frame)), ..request }, frame.stream))
+    let frame_again = request.prompt.as_ref().filter(|_| is_plain).map(|_| Arc::clone(frame));
+    Some((Request { frame: frame_again, ..request }, frame.stream))
 }
 
 /// Reads the whole body, but for the messages that are known.
@@ -175,8 +186,10 @@ fn whole<'a>(dialect: Dialect, body: &'a [u8], resume: Option<&Resume>) -> Resul
     }
     let (mut call, stream) = settings.say(dialect);
     call.tools_declared = tools.map(|(_, count)| count);
+    // Tokens among messages are not told apart by where a message ends.
+    let is_plain = prompt.0.as_ref().is_some_and(|messages| !messages.has_tokens);
     let mut request = assemble(call.clone(), prompt, system, tools.map(|(tools, _)| tools));
-    request.frame = request.prompt.as_ref().and_then(|prompt| Frame::around(prompt, call, stream, body)).map(Arc::new);
+    request.frame = request.prompt.as_ref().filter(|_| is_plain).and_then(|prompt| Frame::around(prompt, call, stream, body)).map(Arc::new);
     Ok((request, stream))
 }
 

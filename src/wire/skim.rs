@@ -57,11 +57,6 @@ impl<'a> Skim<'a> {
         }
     }
 
-    /// How many bytes were passed over.
-    pub(super) fn at(&self) -> usize {
-        self.at
-    }
-
     /// Whether nothing but blanks is left.
     pub(super) fn is_at_end(&mut self) -> bool {
         self.peek().is_err()

@@ -67,9 +67,9 @@ fn options(body: &[u8]) -> Result<Option<Range<usize>>, NotJson> {
 
 fn value(skim: &mut Skim<'_>) -> Result<Range<usize>, NotJson> {
     skim.peek()?;
-    let start = skim.at();
+    let start = skim.offset();
     skim.skip()?;
-    Ok(start..skim.at())
+    Ok(start..skim.offset())
 }
 
 fn in_options(body: &[u8], options: Range<usize>) -> Option<Splice> {

@@ -23,19 +23,27 @@ pub struct Strip {
     finder: Finder<'static>,
     /// The beginning of an event whose end has not come.
     held: BytesMut,
-    /// The event under way is too long, and passes as it is.
-    passing: bool,
+    fate: Fate,
     /// The line that the next byte belongs to has no bytes yet.
     line_is_empty: bool,
     /// The last byte was CR: an LF right after it belongs to it.
     after_cr: bool,
-    /// The last event was taken out.
-    taken_out: bool,
+}
+
+/// What becomes of the event under way, or became of the last one while nothing of the next has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is held, or went on.
+    Usual,
+    /// It is too long, and passes as it is.
+    Passing,
+    /// It was taken out.
+    TakenOut,
 }
 
 impl Default for Strip {
     fn default() -> Self {
-        Self { finder: Finder::new(USAGE), held: BytesMut::new(), passing: false, line_is_empty: true, after_cr: false, taken_out: false }
+        Self { finder: Finder::new(USAGE), held: BytesMut::new(), fate: Fate::Usual, line_is_empty: true, after_cr: false }
     }
 }
 
@@ -76,15 +84,15 @@ impl Kept<'_> {
 impl Strip {
     /// Takes the next bytes, and gives those that may go on now; none, perhaps.
     pub fn feed(&mut self, data: &Bytes) -> Bytes {
-        let at_boundary = self.is_empty() && !self.passing;
+        let at_boundary = self.is_empty() && self.fate != Fate::Passing;
         if at_boundary && self.line_is_empty && !self.after_cr && data.ends_with(b"\n\n") && self.finder.find(data).is_none() {
-            self.taken_out = false;
+            self.fate = Fate::Usual;
             return data.clone();
         }
         let mut kept = Kept { data, copied: None, done: 0 };
         let mut at = usize::from(self.after_cr && data.first() == Some(&b'\n'));
         let mut start = if at_boundary { at } else { 0 };
-        if start > 0 && self.taken_out {
+        if start > 0 && self.fate == Fate::TakenOut {
             kept.leave_out(0..start);
         }
         while let Some(length) = memchr2(b'\n', b'\r', &data[at..]) {
@@ -126,8 +134,7 @@ impl Strip {
 
     /// An event ends with these bytes.
     fn complete(&mut self, kept: &mut Kept<'_>, range: Range<usize>) {
-        self.taken_out = false;
-        if std::mem::take(&mut self.passing) {
+        if std::mem::replace(&mut self.fate, Fate::Usual) == Fate::Passing {
             return;
         }
         if self.held.is_empty() {
@@ -138,7 +145,7 @@ impl Strip {
                 }
                 Verdict::Goes => {
                     kept.leave_out(range);
-                    self.taken_out = true;
+                    self.fate = Fate::TakenOut;
                 }
             }
             return;
@@ -154,21 +161,21 @@ impl Strip {
                 copied.extend_from_slice(&event[..less.start]);
                 copied.extend_from_slice(&event[less.end..]);
             }
-            Verdict::Goes => self.taken_out = true,
+            Verdict::Goes => self.fate = Fate::TakenOut,
         }
     }
 
     /// Holds what stands behind the last event's end, from `start` on; gives where what goes on now ends.
     fn hold(&mut self, kept: &mut Kept<'_>, start: usize) -> usize {
         let rest = &kept.data[start..];
-        if rest.is_empty() || self.passing {
+        if rest.is_empty() || self.fate == Fate::Passing {
             return kept.data.len();
         }
         if self.held.len() + rest.len() <= HELD_MAX {
             self.held.extend_from_slice(rest);
             return start;
         }
-        self.passing = true;
+        self.fate = Fate::Passing;
         if !self.held.is_empty() {
             kept.copied = Some(std::mem::take(&mut self.held));
         }
@@ -209,11 +216,11 @@ fn chunk(text: &[u8]) -> Result<Verdict, NotJson> {
     let (mut before, mut usage, mut no_choices) = (open, None, false);
     skim.object(|skim, key| {
         match key {
-            b"usage" => usage = Some((before, skim.value()?, skim.at())),
+            b"usage" => usage = Some((before, skim.value()?, skim.offset())),
             b"choices" => no_choices = is_empty_list(skim.value()?),
             _ => skim.skip()?,
         }
-        before = skim.at();
+        before = skim.offset();
         Ok(())
     })?;
     let Some((before, usage, end)) = usage.filter(|_| skim.is_at_end()) else { return Ok(Verdict::Stays) };

@@ -25,6 +25,11 @@ pub struct DeclaredTool<'a> {
 }
 
 impl<'a> Tools<'a> {
+    /// Of a list that was kept, as [`Tools::raw`] gave it.
+    pub fn new(raw: &'a [u8]) -> Self {
+        Self(raw)
+    }
+
     /// The JSON, as written.
     pub fn raw(self) -> &'a [u8] {
         self.0

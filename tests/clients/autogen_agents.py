@@ -1,6 +1,7 @@
 """AutoGen 0.7 over OpenAI's dialect, side by side: agents and teams, with tools, streamed and not."""
 
 import logging
+import time
 
 from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.base import TaskResult
@@ -8,7 +9,7 @@ from autogen_agentchat.conditions import MaxMessageTermination
 from autogen_agentchat.teams import RoundRobinGroupChat, SelectorGroupChat, Swarm
 from autogen_ext.models.openai import OpenAIChatCompletionClient
 
-from side_by_side import alike, expect, main, tried
+from side_by_side import alike, apart, expect, main, same, scrubbed, tried
 
 logging.disable(logging.CRITICAL)
 
@@ -135,6 +136,28 @@ async def round_robin_streamed(side):
     outcome = everyone_spoke(await stream(RoundRobinGroupChat(crew(openai_client(side), model_client_stream=True), max_turns=6)))
     expect("ModelClientStreamingChunkEvent" in kinds(outcome), "it comes in pieces", kinds(outcome))
     return outcome
+
+
+@apart
+async def streams_are_counted(direct, through):
+    """AutoGen asks for no token counts and records none; Pillion knows them all the same, and AutoGen sees what it would have seen."""
+    outcomes = []
+    for side in (direct, through):
+        team = RoundRobinGroupChat(crew(openai_client(side), model_client_stream=True), max_turns=6)
+        outcomes.append(scrubbed(everyone_spoke(await stream(team)), side))
+    asked = direct.model.requests()
+    same(*outcomes, "the outcome")
+    same(direct.since(), through.since(), "what the model saw")
+    usages = [direct.model.usage_of(request) for request in asked]
+    for kind, told in (("input", "prompt_tokens"), ("output", "completion_tokens")):
+        true = sum(usage[told] for usage in usages)
+        for _ in range(100):
+            counted = through.metric("pillion_tokens_total", type=kind)
+            if counted == true:
+                break
+            time.sleep(0.1)
+        expect(counted == true > 0, f"{kind} tokens are those that the model counts", [counted, usages])
+    expect(through.metric("pillion_usage_missing_total") == 0, "no answer is without its usage")
 
 
 def choices(side):

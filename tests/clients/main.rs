@@ -3,6 +3,7 @@
 //! the list of them, and what is run around them.
 
 mod collector;
+mod conventions;
 mod environment;
 mod installed;
 mod spans;
@@ -69,8 +70,8 @@ scenarios! { openai_agents with Current:
 }
 
 scenarios! { autogen_agents with Current:
-    assistant, assistant_streamed, tools, tool_loop, round_robin, round_robin_streamed, selector, selector_streamed, selector_on_its_own,
-    swarm, errors,
+    assistant, assistant_streamed, tools, tool_loop, round_robin, round_robin_streamed, streams_are_counted, selector, selector_streamed,
+    selector_on_its_own, swarm, errors,
 }
 
 scenarios! { autogen_anthropic with AutogenAnthropic:

@@ -1,12 +1,15 @@
 "use strict";
 // side_by_side.py for clients of Node: the same command line, the same claims about what `alike` and `apart` mean, the same exit codes.
 
+const { createHash } = require("node:crypto");
 const { parseArgs } = require("node:util");
 const { setTimeout: pause } = require("node:timers/promises");
 
 // Headers that belong to one hop (RFC 9110, section 7.6.1), the one that names it, and the mark that a proxy must leave.
 const OF_THE_HOP = new Set(["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "host", "via"]);
 const RETRIED = new Set([408, 425, 429, 500, 502, 503, 504, 529]);
+// What Pillion asks for on behalf of an agent whose stream would come without token counts.
+const OPTION = '"stream_options":{"include_usage":true},';
 const SCENARIOS = new Map();
 
 /** What a scenario claims does not hold. */
@@ -78,8 +81,25 @@ class Side {
     const hops = Object.fromEntries(request.headers.map(([name, value]) => [name.toLowerCase(), value]));
     expect(hops.host === new URL(this.model.url).host, `${this.name}: host names the model`, hops);
     expect("via" in hops === (this.name === "through"), `${this.name}: via says whether a proxy was in between`, hops);
-    return { method: request.method, target: request.target, headers, body: request.body, sha256: request.sha256 };
+    const seen = { method: request.method, target: request.target, headers, body: request.body, sha256: request.sha256 };
+    return this.name === "direct" ? asPillionAsks(seen) : seen;
   }
+}
+
+/** A request of an agent as it leaves Pillion, which asks for the token counts of OpenAI's streams: the one change of a body that is expected. */
+function asPillionAsks(seen) {
+  if (!seen.target.split("?")[0].endsWith("/completions")) return seen;
+  let asked;
+  try {
+    asked = JSON.parse(seen.body);
+  } catch {
+    return seen;
+  }
+  if (!asked?.stream || "stream_options" in asked) return seen;
+  const body = seen.body.replace("{", `{${OPTION}`);
+  const changed = { "accept-encoding": "identity", "content-length": String(Buffer.byteLength(body)) };
+  const headers = seen.headers.map(([name, value]) => [name, changed[name.toLowerCase()] ?? value]);
+  return { ...seen, headers, body, sha256: createHash("sha256").update(body).digest("hex") };
 }
 
 /** As text that diffs well. */
@@ -153,10 +173,10 @@ async function byStatus(direct, through, statuses, ask) {
   }
 }
 
-/** `SCRIPT SCENARIO --direct URL --through URL --behind URL` */
+/** `SCRIPT SCENARIO --direct URL --through URL --behind URL [--metrics URL]` */
 async function main() {
   const address = { type: "string" };
-  const { values, positionals } = parseArgs({ allowPositionals: true, options: { direct: address, through: address, behind: address } });
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: { direct: address, through: address, behind: address, metrics: address } });
   const play = SCENARIOS.get(positionals[0]);
   if (!play) throw new Error(`there is no scenario ${positionals[0]}`);
   const [direct, through] = [new Side("direct", values.direct, values.direct), new Side("through", values.through, values.behind)];

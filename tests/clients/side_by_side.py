@@ -8,8 +8,10 @@ is given both sides and says itself how they shall differ. The exit code is 0 if
 import argparse
 import asyncio
 import difflib
+import hashlib
 import inspect
 import json
+import re
 import sys
 import time
 import urllib.parse
@@ -17,6 +19,8 @@ import urllib.request
 
 # Headers that belong to one hop (RFC 9110, section 7.6.1), the one that names it, and the mark that a proxy must leave.
 OF_THE_HOP = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "host", "via"}
+# What Pillion asks for on behalf of an agent whose stream would come without token counts.
+OPTION = '"stream_options":{"include_usage":true},'
 SCENARIOS = {}
 
 
@@ -50,6 +54,14 @@ class Model:
         """All requests since the start, as they were seen."""
         return self._call("requests")
 
+    def usage_of(self, request):
+        """What the answer to a streamed request costs, told by the model itself when it is asked."""
+        body = json.dumps({**json.loads(request["body"]), "stream_options": {"include_usage": True}}).encode()
+        again = urllib.request.Request(self.url + request["target"], data=body, headers={"content-type": "application/json"})
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(again, timeout=10) as reply:
+            events = [line[6:] for line in reply.read().decode().splitlines() if line.startswith("data: {")]
+        return json.loads(events[-1])["usage"]
+
     def ended_after(self):
         """How many seconds the last request was left open, once it has ended, by the model's clock: no busy Python is in that time."""
         for _ in range(500):
@@ -65,6 +77,8 @@ class Side:
 
     def __init__(self, name, base, model):
         self.name, self.base, self.model = name, base.rstrip("/"), Model(model.rstrip("/"))
+        # Of Pillion, where there is one.
+        self.metrics_url = None
         # Set by a scenario that asks many things at once, whose order of arrival nobody promises.
         self.unordered = False
 
@@ -73,6 +87,13 @@ class Side:
         named = f"/@{agent}" if agent and self.name == "through" else ""
         return f"{self.base}{named}{path}"
 
+    def metric(self, name, **labels):
+        """The sum of a metric's series that have these labels, as Pillion tells it."""
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(self.metrics_url, timeout=10) as reply:
+            lines = reply.read().decode().splitlines()
+        series = [line.rsplit(" ", 1) for line in lines if re.match(rf"{name}[ {{]", line)]
+        return sum(float(value) for key, value in series if all(f'{label}="{wanted}"' in key for label, wanted in labels.items()))
+
     def since(self, mark=0):
         """What the model has seen since so many requests, without what belongs to the hop."""
         seen = [self._seen(request) for request in self.model.requests()[mark:]]
@@ -80,11 +101,28 @@ class Side:
 
     def _seen(self, request):
         expect(request["body_complete"], f"{self.name}: a request came whole", request)
-        headers = [(name, value) for name, value in request["headers"] if name.lower() not in OF_THE_HOP]
+        headers = [[name, value] for name, value in request["headers"] if name.lower() not in OF_THE_HOP]
         hops = {name.lower(): value for name, value in request["headers"] if name.lower() in ("via", "host")}
         expect(hops.get("host") == urllib.parse.urlsplit(self.model.url).netloc, f"{self.name}: host names the model", hops)
         expect(("via" in hops) == (self.name == "through"), f"{self.name}: via says whether a proxy was in between", hops)
-        return {"method": request["method"], "target": request["target"], "headers": headers, "body": request["body"], "sha256": request["sha256"]}
+        seen = {"method": request["method"], "target": request["target"], "headers": headers, "body": request["body"], "sha256": request["sha256"]}
+        return as_pillion_asks(seen) if self.name == "direct" else seen
+
+
+def as_pillion_asks(seen):
+    """A request of an agent as it leaves Pillion, which asks for the token counts of OpenAI's streams: the one change of a body that is expected."""
+    if not seen["target"].split("?")[0].endswith("/completions"):
+        return seen
+    try:
+        asked = json.loads(seen["body"])
+    except ValueError:
+        return seen
+    if not isinstance(asked, dict) or not asked.get("stream") or "stream_options" in asked:
+        return seen
+    body = seen["body"].replace("{", "{" + OPTION, 1)
+    changed = {"accept-encoding": "identity", "content-length": str(len(body.encode()))}
+    headers = [[name, changed.get(name.lower(), value)] for name, value in seen["headers"]]
+    return {**seen, "headers": headers, "body": body, "sha256": hashlib.sha256(body.encode()).hexdigest()}
 
 
 def written(value):
@@ -165,14 +203,16 @@ async def by_status(direct, through, statuses, ask):
 
 
 def main():
-    """`SCRIPT SCENARIO --direct URL --through URL --behind URL`"""
+    """`SCRIPT SCENARIO --direct URL --through URL --behind URL [--metrics URL]`"""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scenario", choices=SCENARIOS)
     parser.add_argument("--direct", required=True, help="the model that is asked directly")
     parser.add_argument("--through", required=True, help="what stands in front of the other model")
     parser.add_argument("--behind", required=True, help="that other model")
+    parser.add_argument("--metrics", help="Pillion's metrics")
     asked = parser.parse_args()
     direct, through = Side("direct", asked.direct, asked.direct), Side("through", asked.through, asked.behind)
+    through.metrics_url = asked.metrics
     try:
         asyncio.run(resolved(SCENARIOS[asked.scenario](direct, through)))
     except Failed as failure:

@@ -73,7 +73,8 @@ impl Play {
         let through = pillion.as_ref().map_or(&behind.url, |pillion| &pillion.url);
         let script = format!("{}.{}", self.file, self.client.extension());
         let arguments = [&script, self.name, "--direct", &direct.url, "--through", through, "--behind", &behind.url].map(OsString::from);
-        let command: Vec<_> = [self.client.interpreter()].into_iter().chain(arguments).collect();
+        let metrics = pillion.as_ref().and_then(|pillion| pillion.metrics.as_deref()).map(|metrics| ["--metrics", metrics].map(OsString::from));
+        let command: Vec<_> = [self.client.interpreter()].into_iter().chain(arguments).chain(metrics.into_iter().flatten()).collect();
         let program = run(&command, &self.client.variables()).await;
         let mut log = String::new();
         for server in pillion.into_iter().chain([direct, behind]) {
@@ -100,6 +101,8 @@ impl Play {
 pub(crate) struct Server {
     /// `http://ADDRESS`.
     pub(crate) url: String,
+    /// Where its metrics are, if it has said so.
+    metrics: Option<String>,
     child: Child,
     /// What it says from then on.
     log: JoinSet<String>,
@@ -136,16 +139,17 @@ impl Server {
                 said.push_str(&line);
                 said.push('\n');
                 if let Some((_, rest)) = line.split_once(announcement) {
-                    return Some(rest.split([',', ' ']).next().unwrap_or_default().to_owned());
+                    let metrics = line.split_once("metrics are at ").map(|(_, metrics)| metrics.trim_end().to_owned());
+                    return Some((rest.split([',', ' ']).next().unwrap_or_default().to_owned(), metrics));
                 }
             }
         };
-        let url = timeout(PATIENCE, announced).await.ok().flatten();
-        let Some(url) = url else { panic!("{arguments:?} did not say where it listens:\n{said}") };
+        let announced = timeout(PATIENCE, announced).await.ok().flatten();
+        let Some((url, metrics)) = announced else { panic!("{arguments:?} did not say where it listens:\n{said}") };
         let mut log = JoinSet::new();
         log.spawn(rest(output));
         log.spawn(rest(errors));
-        Self { url, child, log }
+        Self { url, metrics, child, log }
     }
 
     /// Asks it to end, which it must do well; what it has said.

@@ -133,3 +133,58 @@ async fn a_page_is_bounded_and_says_that_it_was_cut() {
     let few = page(&proxy, "/api/exchanges?limit=5").await;
     assert_eq!((few["exchanges"].as_array().unwrap().len(), few["truncated"].as_bool()), (5, Some(true)));
 }
+
+#[tokio::test]
+async fn a_tool_that_runs_is_told_until_its_result_comes() {
+    let model = model("[{\"tools\": [{\"name\": \"search\", \"arguments\": {\"q\": \"x\"}}]}, {\"text\": \"Done.\"}]").await;
+    let proxy = proxy().to(model.url()).run();
+    let mut history = vec![serde_json::json!({"role": "user", "content": "Look it up, please."})];
+    let ask_with = |history: &[Value]| {
+        let tool = serde_json::json!({"type": "function", "function": {"name": "search", "parameters": {"type": "object"}}});
+        let question = serde_json::json!({"model": "gpt-4o", "messages": history, "tools": [tool]});
+        call("POST", "/@planner/v1/chat/completions").json(&question)
+    };
+    let reply: Value = serde_json::from_str(&proxy.ask(&ask_with(&history)).await.text()).unwrap();
+    let said = &reply["choices"][0]["message"];
+    proxy.settle_as("ok").await;
+    let told = &page(&proxy, "/api/conversations").await["conversations"][0];
+    assert_eq!((&told["turns"], &told["remembered"], &told["agents"]["planner"]), (&1.into(), &true.into(), &1.into()), "{told:#}");
+    assert_eq!((&told["running_tools"][0]["tool"], &told["running_tools"][0]["agent"]), (&"search".into(), &"planner".into()), "{told:#}");
+    assert!(told["running_tools"][0]["running_seconds"].as_f64().is_some_and(|seconds| seconds >= 0.0), "{told:#}");
+
+    history.push(said.clone());
+    history.push(serde_json::json!({"role": "tool", "tool_call_id": said["tool_calls"][0]["id"], "content": "found"}));
+    proxy.ask(&ask_with(&history)).await;
+    proxy.settle_as("ok").await;
+    let id = told["id"].as_str().unwrap();
+    let told = &page(&proxy, &format!("/api/conversations?agent=planner&conversation={id}")).await["conversations"][0];
+    assert_eq!((&told["turns"], &told["tool_results"], told["running_tools"].as_array().unwrap().len()), (&2.into(), &1.into(), 0), "{told:#}");
+    let rows = page(&proxy, &format!("/api/exchanges?conversation={id}")).await;
+    assert_eq!(
+        (rows["exchanges"][0]["tool_results"][0]["tool"].as_str(), rows["exchanges"][1]["tool_calls"][0].as_str()),
+        (Some("search"), Some("search"))
+    );
+    let agents = page(&proxy, "/api/agents").await;
+    assert_eq!((&agents["agents"][0]["tools"]["search"]["runs"], &agents["agents"][0]["known_by"]), (&1.into(), &"explicit".into()), "{agents:#}");
+}
+
+#[tokio::test]
+async fn a_name_that_a_later_request_reveals_is_told_with_the_earlier_exchange() {
+    let model = model("[{\"text\": \"It will rain in Oslo tomorrow, take a coat.\"}, {\"text\": \"Noted, a coat it is then.\"}]").await;
+    let proxy = proxy().to(model.url()).run();
+    let ask_with = |messages: Value| call("POST", "/v1/chat/completions").json(&serde_json::json!({"model": "gpt-4o", "messages": messages}));
+    let task = serde_json::json!({"role": "user", "name": "user", "content": "How will the weather be in Oslo?"});
+    let first = ask_with(serde_json::json!([{"role": "system", "content": "You know the weather."}, task]));
+    let id = proxy.ask(&first).await.header("x-pillion-exchange").unwrap().to_owned();
+    proxy.settle_as("ok").await;
+    assert_eq!(page(&proxy, "/api/exchanges").await["exchanges"][0]["agent"].as_str(), Some("unknown"));
+    let echo = serde_json::json!({"role": "user", "name": "meteorologist", "content": "It will rain in Oslo tomorrow, take a coat."});
+    proxy.ask(&ask_with(serde_json::json!([{"role": "system", "content": "You pack."}, task, echo]))).await;
+    proxy.settle_as("ok").await;
+    let told = page(&proxy, "/api/exchanges?agent=meteorologist").await;
+    let row = &told["exchanges"][0];
+    assert_eq!((row["id"].as_str(), row["agent"].as_str()), (Some(id.as_str()), Some("unknown")), "{told:#}");
+    assert_eq!((row["revised_agent"].as_str(), row["revised_source"].as_str()), (Some("meteorologist"), Some("inferred(echo)")), "{told:#}");
+    let agents = page(&proxy, "/api/agents?agent=meteorologist").await;
+    assert_eq!((&agents["agents"][0]["revised_exchanges"], &agents["attribution"]["named_later"]), (&1.into(), &1.into()), "{agents:#}");
+}

@@ -1,7 +1,11 @@
 //! What real clients sent and were answered is read as an independent reader reads it: calls, messages, tools and their results, replies, usage
 //! and errors; and a reply says the same however its bytes are split.
 
-use pillion::wire::{Call, CalledTool, Data, Message, OutputType, Prompt, Reading, Reply, Request, Role, Text, TextMark, ToolCall, ToolResult};
+use std::fmt::Write as _;
+
+use pillion::wire::{
+    Call, CalledTool, Data, Message, OutputType, Prompt, Reading, Reply, Request, Role, Text, TextMark, ToolCall, ToolResult, Tools,
+};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -96,7 +100,7 @@ fn asked(dialect: &str, request: &Request<'_>) -> Value {
     let prompt = request.prompt.clone().unwrap_or_default();
     let Prompt { system, known: before, messages, tools, .. } = prompt;
     assert_eq!(before, 0, "a request that is read for the first time");
-    let tools: Vec<_> = tools.into_iter().flat_map(|tools| tools.declared()).map(|tool| tool.name).collect();
+    let tools: Vec<_> = tools.into_iter().flat_map(Tools::declared).map(|tool| tool.name).collect();
     known([
         ("dialect", json!(dialect)),
         ("call", called(&request.call)),
@@ -176,14 +180,17 @@ fn text(texts: &[Text<'_>]) -> Value {
     if length <= SHOWN_MAX {
         return json!(whole);
     }
-    let hash: String = Sha256::digest(&whole).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    json!(format!("{length} {hash}"))
+    let mut shown = format!("{length} ");
+    for byte in &Sha256::digest(&whole)[..6] {
+        let _ = write!(shown, "{byte:02x}");
+    }
+    json!(shown)
 }
 
 // Replies, in the expectation's words.
 
 /// What is said of a reply whose bytes come in these pieces. Of a long text only what it is known by is said: it is shown if it is this one.
-fn answered<'a>(exchange: &Exchanged, mut reading: Reading, pieces: &mut dyn Iterator<Item = &'a [u8]>, due: Option<&str>) -> Value {
+fn answered(exchange: &Exchanged, mut reading: Reading, pieces: &mut dyn Iterator<Item = &[u8]>, due: Option<&str>) -> Value {
     for piece in pieces {
         reading.feed(piece);
     }

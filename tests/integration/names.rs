@@ -3,20 +3,20 @@
 use std::{
     io::Write as _,
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::json;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 
 use crate::support::{Agent, Binary, Metrics, Wire, chat, run, upstream, within};
 
-/// Requests; each brings an agent and a model, and its answer calls eight tools: 100,000 names in all.
-const REQUESTS: usize = 10_000;
+/// Requests; each brings an agent and a model, and its answer calls many tools: 100,000 names in all.
+const REQUESTS: usize = 2000;
 /// Agents that ask at the same time.
 const AGENTS: usize = 4;
 /// Tools that an answer calls.
-const TOOLS: usize = 8;
+const TOOLS: usize = 48;
 
 /// Answers every request with calls of tools that nobody has heard of.
 async fn many_tools(mut wire: Wire) {

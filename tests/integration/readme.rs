@@ -19,6 +19,7 @@ fn the_config_of_the_readme_is_valid_and_holds_the_defaults() {
     assert_eq!(*shown.policy, *default.policy);
     assert_eq!(shown.server, default.server);
     assert_eq!(shown.telemetry, default.telemetry);
+    assert_eq!(shown.context, default.context);
 }
 
 #[test]

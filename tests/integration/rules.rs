@@ -1,7 +1,7 @@
 //! Promise: rules of the config name the agents of programs that are not to be touched, an agent's own word beats them, and an agent can have policies
 //! of its own.
 
-use crate::support::{call, chat, model, proxy};
+use crate::support::{call, chat, messages, model, proxy};
 
 const RULES: &str = "
 agents:
@@ -58,4 +58,30 @@ async fn an_agents_own_policies_hold_for_it_however_it_is_known() {
     let reply = proxy.ask(&chat(false)).await;
     assert_eq!((reply.status, reply.header("x-pillion-attempts")), (200, Some("2")));
     proxy.settle().await;
+}
+
+#[tokio::test]
+async fn a_system_prompt_names_its_agent_in_every_turn() {
+    let model = model("").await;
+    let yaml = "agents: [{name: critic, when: {system: '*find every flaw*'}}, {name: other, when: {path: '/other/*'}}]";
+    let proxy = proxy().config(yaml).to(model.url()).run();
+    let mut history = vec![
+        serde_json::json!({"role": "system", "content": "\nYou are strict:\nfind every flaw\n"}),
+        serde_json::json!({"role": "user", "content": "Read this, please."}),
+    ];
+    for turn in 0..3 {
+        let question = serde_json::json!({"model": "gpt-4o", "messages": history});
+        let reply: serde_json::Value = serde_json::from_str(&proxy.ask(&chat(false).json(&question)).await.text()).unwrap();
+        history.push(reply["choices"][0]["message"].clone());
+        history.push(serde_json::json!({"role": "user", "content": format!("And now this, number {turn}.")}));
+    }
+    let anthropic = serde_json::json!({
+        "model": "claude-sonnet-4-5", "max_tokens": 64,
+        "system": [{"type": "text", "text": "Read, and find every flaw."}], "messages": [{"role": "user", "content": "Hello."}],
+    });
+    proxy.ask(&messages(false).json(&anthropic)).await;
+    proxy.ask(&chat(false)).await;
+    let metrics = proxy.settle_as("ok").await;
+    assert_eq!(metrics.count("pillion_exchanges_total", &[("agent", "critic")]), 4);
+    assert_eq!(metrics.count("pillion_exchanges_total", &[("agent", "unknown")]), 1);
 }

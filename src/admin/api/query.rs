@@ -1,5 +1,7 @@
 //! The parameters of a page: each known, each at most once, each readable, or a sentence that says what would be.
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode_str;
 
 use super::Refused;
@@ -78,7 +80,7 @@ fn limit(value: &str) -> Result<usize, Refused> {
 fn decoded(text: &str) -> Result<String, Refused> {
     let spaced = text.replace('+', " ");
     let decoded = percent_decode_str(&spaced).decode_utf8();
-    decoded.map(|text| text.into_owned()).map_err(|_| Refused::Query("the query is not UTF-8".to_owned()))
+    decoded.map(Cow::into_owned).map_err(|_| Refused::Query("the query is not UTF-8".to_owned()))
 }
 
 #[cfg(test)]

@@ -103,6 +103,12 @@ fn check_resumed(heads: &mut Heads<usize>, dialect: Dialect, body: &[u8]) -> usi
         let read = prompt.messages.drain(..known).map(|message| message.characters);
         prompt.known_characters = read.flatten().fold(None, |sum, more| Some(sum.unwrap_or(0) + more));
     }
+    // Read again and left out is as good as not read.
+    let mut left = whole(dialect, body);
+    if let Some(recalled) = &recalled {
+        left.leave_out(&recalled.resume);
+    }
+    assert!(left == resumed || known == 0, "{dialect} {}", String::from_utf8_lossy(body));
     assert_eq!(resumed, expected, "{dialect} {}", String::from_utf8_lossy(body));
     known
 }

@@ -1,4 +1,7 @@
 //! Programs at work as the memory sees them.
 
-mod replay;
+mod bounds;
+mod callers;
+mod conversations;
+mod tools;
 mod world;

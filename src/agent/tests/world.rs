@@ -31,7 +31,8 @@ pub(super) struct Way<'a> {
 }
 
 /// The usual way: `OpenAI`'s chat, on the first connection.
-pub(super) const CHAT: Way<'static> = Way { path: "/v1/chat/completions", agent: None, conversation: None, connection: 1, retry: Some(0), trace: None };
+pub(super) const CHAT: Way<'static> =
+    Way { path: "/v1/chat/completions", agent: None, conversation: None, connection: 1, retry: Some(0), trace: None };
 
 impl World {
     pub(super) fn new() -> Self {

@@ -70,7 +70,7 @@ telemetry:
   max_series: 700
   propagate: true
   attempt_spans: always
-  capture_content: false
+  capture_content: true
   semconv: "1.41"
   prices: {"gpt-4o*": {input: 2, output: 8.5}, tiny: {input: 0}}
 context: {windows: {"gpt-4o*": 1000, tiny: 8192}}
@@ -149,7 +149,7 @@ fn the_first_route_that_matches_wins_and_stands_on_the_files_policies() {
     assert_eq!((first.policy.timeouts.total, first.policy.timeouts.idle), (Some(Duration::from_mins(1)), None));
     assert_eq!(first.policy.timeouts.connect, Some(Duration::from_secs(1)));
     assert_eq!((first.policy.retries.attempts, first.policy.retries.body_max), (1, 1_000_000));
-    assert_eq!(second.policy.carry, Carry { hold_head: false, via: false, ..Carry::default() });
+    assert_eq!(second.policy.carry, Carry { hold_head: false, include_usage: false, via: false, ..Carry::default() });
     assert!(!loaded("routes: [{agent: a}]", NO_VARIABLES).config.needs_model_for_routes());
 }
 

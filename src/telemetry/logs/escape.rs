@@ -6,7 +6,8 @@ use std::fmt::{self, Write};
 const TEXT_MAX: usize = 200;
 
 /// A value in a line of text: bare where it is one plain word, else quoted.
-pub(super) struct Word<'a>(pub(super) &'a str);
+#[derive(Debug, Clone, Copy)]
+pub struct Word<'a>(pub &'a str);
 
 impl fmt::Display for Word<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -18,7 +18,9 @@ mod text;
 mod time;
 mod writer;
 
+pub use escape::Word;
 pub(crate) use events::LogLayer;
+pub use time::Short;
 pub(super) use time::Timestamp;
 use writer::Writer;
 
@@ -132,6 +134,7 @@ impl Shared {
         while let Some(lines) = self.queue.take(BATCH, GATHER) {
             let make = |line: &Line, out: &mut String| match format {
                 LogFormat::Text => text::line(out, line),
+                LogFormat::Brief => text::brief(out, line),
                 LogFormat::Json => json::line(out, line),
             };
             let not_made = lines.iter().filter(|line| !writer.push(|out| make(line, out))).count();

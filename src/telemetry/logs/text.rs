@@ -23,6 +23,14 @@ const TOOLS_MAX: usize = 8;
 pub(super) fn line(out: &mut String, line: &Line) {
     // Writing to a `String` cannot fail.
     let _ = match line {
+        Line::Exchange(record) => exchange(out, record).and_then(|()| ids(out, record)),
+        Line::Event(told) => event(out, told),
+    };
+}
+
+/// Adds the line without ids, which lead nowhere once the proxy has ended.
+pub(super) fn brief(out: &mut String, line: &Line) {
+    let _ = match line {
         Line::Exchange(record) => exchange(out, record),
         Line::Event(told) => event(out, told),
     };
@@ -48,7 +56,10 @@ fn exchange(out: &mut String, record: &Record) -> fmt::Result {
     write!(out, " {}", Short(record.duration))?;
     answer(out, record)?;
     tools(out, record)?;
-    attempts(out, &record.attempts)?;
+    attempts(out, &record.attempts)
+}
+
+fn ids(out: &mut String, record: &Record) -> fmt::Result {
     if let Some(conversation) = &record.conversation {
         write!(out, " turn {} conversation={:016x}", conversation.turn, conversation.id)?;
     }

@@ -12,7 +12,8 @@ pub(super) struct TimeOfDay(pub(super) SystemTime);
 pub(in crate::telemetry) struct Timestamp(pub(in crate::telemetry) SystemTime);
 
 /// `0.2ms`, `310ms`, `1.24s`, `605s`.
-pub(super) struct Short(pub(super) Duration);
+#[derive(Debug, Clone, Copy)]
+pub struct Short(pub Duration);
 
 impl fmt::Display for TimeOfDay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use foldhash::fast::RandomState;
+
 use super::values::Counter;
 use crate::telemetry::names::{
     ERROR_OTHER, OTHER, UNKNOWN,
@@ -22,7 +24,7 @@ const NAME_LENGTH_MAX: usize = 128;
 pub(super) struct Names {
     max: usize,
     /// As it came → as it is shown.
-    known: RwLock<HashMap<Box<str>, Arc<str>>>,
+    known: RwLock<HashMap<Box<str>, Arc<str>, RandomState>>,
     other: Arc<str>,
     unknown: Arc<str>,
     overflow: Arc<Counter>,

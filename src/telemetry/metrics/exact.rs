@@ -3,9 +3,11 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, RandomState},
+    hash::BuildHasher,
     sync::{Arc, PoisonError, RwLock},
 };
+
+use foldhash::fast::RandomState;
 
 /// The map. It only grows, or is cleared.
 #[derive(Debug)]
@@ -18,7 +20,7 @@ type Entry<V> = (Box<[Box<str>]>, Arc<V>);
 
 impl<V> Exact<V> {
     pub(super) fn new() -> Self {
-        Self { hasher: RandomState::new(), places: RwLock::new(HashMap::new()) }
+        Self { hasher: RandomState::default(), places: RwLock::new(HashMap::new()) }
     }
 
     /// The value of exactly these strings.

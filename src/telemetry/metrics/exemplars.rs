@@ -11,7 +11,7 @@ use std::{
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Trace {
     /// Its trace.
-    pub(crate) trace_id: u128,
+    pub(crate) id: u128,
     /// Its span in there; `None` where only the agent's own spans are kept.
     pub(crate) span_id: Option<u64>,
     /// When it ended.

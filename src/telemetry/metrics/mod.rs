@@ -40,7 +40,7 @@ use crate::{agent::ToolRun, config};
 pub enum Exposition {
     /// Prometheus' own text format.
     Text,
-    /// OpenMetrics 1.0.
+    /// `OpenMetrics` 1.0.
     OpenMetrics,
 }
 
@@ -110,6 +110,11 @@ impl Metrics {
     /// Adds a tool's run that belongs to no record.
     pub(crate) fn run(&self, run: &ToolRun) {
         tools::observe_run(&self.families, &self.held, run);
+    }
+
+    /// Something that belongs to no record any more was not looked at.
+    pub(crate) fn skipped(&self, reason: &'static str) {
+        self.families.skipped.with(&[reason]).inc();
     }
 
     pub(crate) fn schema_mismatch(&self, agent: Option<&str>, tool: &str) {

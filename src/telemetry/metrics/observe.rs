@@ -96,7 +96,9 @@ fn observe_usage(families: &Families, handles: &Handles, record: &Record, error:
     if let Some(usd) = record.cost {
         handles.cost(families, usd);
     }
-    if record.outcome == Outcome::Ok && record.dialect.is_some() && usage.input.is_none() && usage.output.is_none() {
+    // What only counts tokens spends none.
+    let is_due = record.outcome == Outcome::Ok && record.dialect.is_some() && record.reply.counted.is_none();
+    if is_due && usage.input.is_none() && usage.output.is_none() {
         families.usage_missing.with(&[&handles.labels.upstream, &handles.labels.model]).inc();
     }
 }

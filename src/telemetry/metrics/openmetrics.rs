@@ -1,4 +1,4 @@
-//! The exposition in OpenMetrics 1.0: units, exemplars on the buckets of histograms, and an end by which a page that was cut off is known.
+//! The exposition in `OpenMetrics` 1.0: units, exemplars on the buckets of histograms, and an end by which a page that was cut off is known.
 //! <https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md>
 
 use std::{
@@ -93,7 +93,7 @@ fn buckets(histogram: &Histogram) -> impl Iterator<Item = (f64, u64)> {
 }
 
 fn write_trace(page: &mut String, trace: &Trace) -> std::fmt::Result {
-    write!(page, "trace_id=\"{:032x}\"", trace.trace_id)?;
+    write!(page, "trace_id=\"{:032x}\"", trace.id)?;
     trace.span_id.map_or(Ok(()), |span_id| write!(page, ",span_id=\"{span_id:016x}\""))
 }
 

@@ -105,8 +105,12 @@ fn the_rarer_facts_have_their_counters() {
     let metrics = metrics();
     let mut odd = record();
     (odd.budget_exhausted, odd.sdk_retry_count, odd.skipped, odd.credentials_replaced) = (true, Some(2), Some("encoding"), true);
+    odd.usage_asked = true;
     odd.reply.usage = crate::wire::Usage::default();
     metrics.record(&odd, true, None);
+    // An answer that only counts tokens lacks nothing.
+    let counting = crate::wire::Reply { counted: Some(7), ..crate::wire::Reply::default() };
+    metrics.record(&Record { reply: counting, ..record() }, false, None);
     metrics.refused(None, Reason::Framing);
     metrics.accept_error();
     metrics.panicked();
@@ -116,6 +120,7 @@ fn the_rarer_facts_have_their_counters() {
     check(&text, "pillion_observation_skipped_total{reason=\"encoding\"}", 1.0);
     check(&text, "pillion_passthrough_modified_total{reason=\"credentials\"}", 1.0);
     check(&text, "pillion_passthrough_modified_total{reason=\"trace\"}", 1.0);
+    check(&text, "pillion_passthrough_modified_total{reason=\"include_usage\"}", 1.0);
     check(&text, "pillion_usage_missing_total{upstream=\"openai\",model=\"gpt-4o\"}", 1.0);
     check(&text, "pillion_refusals_total{agent=\"unknown\",reason=\"framing\"}", 1.0);
     check(&text, "pillion_accept_errors_total", 1.0);

@@ -52,6 +52,14 @@ pub mod gen_ai {
     pub const USAGE_CACHE_WRITE: &str = "gen_ai.usage.cache_creation.input_tokens";
     /// Tokens of reasoning.
     pub const USAGE_REASONING: &str = "gen_ai.usage.reasoning.output_tokens";
+    /// The prompt's messages, where contents are captured.
+    pub const INPUT_MESSAGES: &str = "gen_ai.input.messages";
+    /// What was answered, likewise.
+    pub const OUTPUT_MESSAGES: &str = "gen_ai.output.messages";
+    /// A system text beside the messages, likewise.
+    pub const SYSTEM_INSTRUCTIONS: &str = "gen_ai.system_instructions";
+    /// The tools declared, likewise.
+    pub const TOOL_DEFINITIONS: &str = "gen_ai.tool.definitions";
     /// The tool that ran.
     pub const TOOL_NAME: &str = "gen_ai.tool.name";
     /// The id of its call.

@@ -35,6 +35,7 @@ use client::Client;
 use worker::Worker;
 
 use super::{
+    contents::Captured,
     logs::Log,
     metrics::Counter,
     names::{SCHEMA_URL, attributes::general},
@@ -112,7 +113,7 @@ struct Shared {
 #[derive(Debug)]
 enum Item {
     /// A finished exchange, of which spans are made on the thread.
-    Exchange(Arc<Record>),
+    Exchange(Arc<Record>, Option<Box<Captured>>),
     /// A tool's run that belongs to no request.
     Run(Box<ToolRun>),
     /// A span of the program itself.
@@ -164,14 +165,14 @@ impl Otlp {
     }
 
     /// Takes a finished exchange; its spans are made on the thread. Says whether they are to be exported.
-    pub(super) fn put(&self, record: &Arc<Record>) -> bool {
+    pub(super) fn put(&self, record: &Arc<Record>, contents: Option<Box<Captured>>) -> bool {
         let Shared { queue, counts, spans } = &*self.shared;
         let count = spans.count(record);
         if !self.sampling.is_kept(record) {
             counts.sampled_out.add(number(count));
             return false;
         }
-        let queued = queue.push(Item::Exchange(Arc::clone(record)), count).is_ok();
+        let queued = queue.push(Item::Exchange(Arc::clone(record), contents), count).is_ok();
         if !queued {
             counts.dropped.add(number(count));
         }
@@ -225,7 +226,7 @@ impl Shared {
     /// How many spans it makes.
     fn count(&self, item: &Item) -> usize {
         match item {
-            Item::Exchange(record) => self.spans.count(record),
+            Item::Exchange(record, _) => self.spans.count(record),
             Item::Run(_) | Item::Own(_) => 1,
         }
     }
@@ -233,7 +234,7 @@ impl Shared {
     /// Its spans.
     fn build(&self, item: Item) -> Vec<SpanData> {
         match item {
-            Item::Exchange(record) => self.spans.build(&record),
+            Item::Exchange(record, contents) => self.spans.build(&record, contents.as_deref()),
             Item::Run(run) => vec![self.spans.run(&run)],
             Item::Own(span) => vec![*span],
         }

@@ -24,6 +24,7 @@ use crate::{
     },
 };
 
+mod conventions;
 mod grpc;
 mod receiver;
 mod tls;

@@ -165,7 +165,7 @@ mod tests {
     fn a_panic_costs_its_batch_and_the_work_goes_on() {
         let shared = Arc::new(Shared { queue: Queue::new(2048), counts: Counts::default(), spans: Spans::new(AttemptSpans::WhenRetried, false) });
         for _ in 0..200 {
-            shared.queue.push(Item::Exchange(Arc::new(record())), 3).unwrap();
+            shared.queue.push(Item::Exchange(Arc::new(record()), None), 3).unwrap();
         }
         shared.queue.close();
         let (_stop, stopping) = watch::channel(None);

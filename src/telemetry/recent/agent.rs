@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    format::{iso, maybe_seconds, seconds, short},
+    format::{iso, maybe_iso, maybe_seconds, seconds, short, shown, usd},
     row::{Row, phase},
     sums::{Outcomes, Tokens},
 };
@@ -18,13 +18,14 @@ use crate::{
     telemetry::{
         names::{OTHER, Outcome, tool_error},
         record::Record,
+        trace::ExchangeId,
     },
 };
 
 /// Times by which percentiles are told: the latest so many.
 const TIMES_MAX: usize = 256;
-/// Models, upstreams and tools that are told of one agent, each.
-const NAMES_MAX: usize = 50;
+/// Models, errors and tools that are told of one agent, each.
+const NAMES_MAX: usize = 20;
 
 /// What one agent did so far.
 #[derive(Debug, Clone, Serialize)]
@@ -34,11 +35,11 @@ pub struct AgentSums {
     /// Exchanges by how the name was known.
     pub sources: BTreeMap<&'static str, u64>,
     /// When its first exchange began.
-    #[serde(serialize_with = "iso")]
-    pub first_seen: SystemTime,
+    #[serde(serialize_with = "maybe_iso", skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<SystemTime>,
     /// When its latest exchange ended.
-    #[serde(serialize_with = "iso")]
-    pub last_seen: SystemTime,
+    #[serde(serialize_with = "maybe_iso", skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<SystemTime>,
     /// Models it asked for, and how often.
     pub models: BTreeMap<Box<str>, u64>,
     /// How its exchanges ended.
@@ -48,6 +49,7 @@ pub struct AgentSums {
     /// Good answers whose provider reported no tokens.
     pub usage_missing: u64,
     /// What it has cost, as far as prices are known.
+    #[serde(serialize_with = "usd")]
     pub cost_usd: f64,
     /// Good answers with tokens and no known price.
     pub cost_missing: u64,
@@ -97,7 +99,8 @@ pub struct HangUps {
 #[derive(Debug, Clone, Serialize)]
 pub struct LastError {
     /// The exchange.
-    pub exchange: Box<str>,
+    #[serde(serialize_with = "shown")]
+    pub exchange: ExchangeId,
     /// When it ended.
     #[serde(serialize_with = "iso")]
     pub at: SystemTime,
@@ -116,7 +119,7 @@ pub struct LastError {
     pub model: Option<Box<str>>,
 }
 
-/// A tool's runs whose results came.
+/// A tool's runs that are over.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ToolSums {
     /// All.
@@ -126,6 +129,8 @@ pub struct ToolSums {
     /// How the latest of those failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<Box<str>>,
+    /// Calls whose arguments the tool's own schema refuses.
+    pub schema_mismatches: u64,
     /// How long all took together.
     #[serde(rename = "total_seconds", serialize_with = "seconds")]
     pub total: Duration,
@@ -135,12 +140,13 @@ pub struct ToolSums {
 }
 
 impl AgentSums {
-    pub(super) fn new(name: Arc<str>) -> Self {
+    /// Of an agent of which no exchange has ended under its name.
+    pub fn none(name: Arc<str>) -> Self {
         Self {
             name,
             sources: BTreeMap::new(),
-            first_seen: SystemTime::UNIX_EPOCH,
-            last_seen: SystemTime::UNIX_EPOCH,
+            first_seen: None,
+            last_seen: None,
             models: BTreeMap::new(),
             exchanges: Outcomes::default(),
             tokens: Tokens::default(),
@@ -160,10 +166,8 @@ impl AgentSums {
     }
 
     pub(super) fn add(&mut self, record: &Record, row: &Row) {
-        if self.exchanges.total() == 0 || row.started_at < self.first_seen {
-            self.first_seen = row.started_at;
-        }
-        self.last_seen = self.last_seen.max(record.ended_at());
+        self.first_seen = self.first_seen.map_or(Some(row.started_at), |first| Some(first.min(row.started_at)));
+        self.last_seen = self.last_seen.max(Some(record.ended_at()));
         *self.sources.entry(row.agent_source).or_default() += 1;
         self.exchanges.add(row.outcome);
         if let Some(model) = row.model.as_deref() {
@@ -183,9 +187,10 @@ impl AgentSums {
             Outcome::Cancelled => self.hang_ups.get_or_insert_with(HangUps::new).add(record),
             _ => self.add_failure(record, row),
         }
-        for run in &record.tools {
-            bounded(&mut self.tools, &run.name).add(run);
-        }
+    }
+
+    pub(super) fn tool(&mut self, name: &str) -> &mut ToolSums {
+        bounded(&mut self.tools, name)
     }
 
     fn add_answer(&mut self, row: &Row) {
@@ -199,7 +204,7 @@ impl AgentSums {
         let error_type: Box<str> = row.error_type.clone().unwrap_or_default();
         *bounded(&mut self.errors, &error_type) += 1;
         self.last_error = Some(LastError {
-            exchange: row.id.clone(),
+            exchange: row.id,
             at: record.ended_at(),
             outcome: row.outcome.as_str(),
             error_type,
@@ -251,7 +256,7 @@ impl HangUps {
 }
 
 impl ToolSums {
-    fn add(&mut self, run: &ToolRun) {
+    pub(super) fn add(&mut self, run: &ToolRun) {
         self.runs += 1;
         self.total = self.total.saturating_add(run.duration);
         self.max = self.max.max(run.duration);

@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    format::{iso, maybe_seconds, seconds, short},
+    format::{iso, maybe_seconds, seconds, short, usd},
     row::{Row, conversation_key},
     sums::{Outcomes, Tokens},
 };
@@ -49,6 +49,7 @@ pub struct ConversationSums {
     /// Tokens.
     pub tokens: Tokens,
     /// What it has cost, as far as prices are known.
+    #[serde(serialize_with = "usd")]
     pub cost_usd: f64,
     /// Length of its latest prompt in characters.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,9 @@
 //! How times and short texts are written in `/api/*`.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt::Display,
+    time::{Duration, SystemTime},
+};
 
 use serde::Serializer;
 
@@ -14,17 +17,38 @@ pub fn iso<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Er
     serializer.collect_str(&Timestamp(*at))
 }
 
+/// The same, where there is a time.
+#[expect(clippy::ref_option, reason = "serde gives references")]
+pub(super) fn maybe_iso<S: Serializer>(at: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => iso(at, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 /// Seconds as a number.
 pub fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(duration.as_secs_f64())
 }
 
 /// Seconds as a number, where there are any.
+#[expect(clippy::ref_option, reason = "serde gives references")]
 pub(super) fn maybe_seconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     match duration {
         Some(duration) => seconds(duration, serializer),
         None => serializer.serialize_none(),
     }
+}
+
+/// As it is shown.
+pub(super) fn shown<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+/// USD, to the billionth: what is beyond is the noise of adding up.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
+pub(super) fn usd<S: Serializer>(usd: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((usd * 1e9).round() / 1e9)
 }
 
 /// The text, cut.

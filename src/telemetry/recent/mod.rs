@@ -9,10 +9,14 @@ use std::{
     },
 };
 
+use foldhash::fast::RandomState;
+use hashlink::LinkedHashMap;
+
 use super::{
     names::{OTHER, UNKNOWN},
     record::Record,
 };
+use crate::agent::ToolRun;
 
 mod agent;
 mod conversation;
@@ -29,7 +33,7 @@ pub use sums::{Outcomes, Tokens};
 /// Exchanges that are kept one by one.
 pub const ROWS_MAX: usize = 512;
 /// Agents with sums of their own; those beyond share one, `other`.
-const AGENTS_MAX: usize = 1_000;
+const AGENTS_MAX: usize = 500;
 /// Conversations with sums; the one that was silent longest makes room.
 const CONVERSATIONS_MAX: usize = 512;
 
@@ -38,8 +42,9 @@ const CONVERSATIONS_MAX: usize = 512;
 pub struct Recent {
     seen: AtomicU64,
     rows: Mutex<VecDeque<Arc<Row>>>,
-    agents: Mutex<HashMap<Arc<str>, Arc<Mutex<AgentSums>>>>,
-    conversations: Mutex<HashMap<u64, ConversationSums>>,
+    agents: Mutex<HashMap<Arc<str>, Arc<Mutex<AgentSums>>, RandomState>>,
+    /// The one that was heard of last is the last.
+    conversations: Mutex<LinkedHashMap<u64, ConversationSums, RandomState>>,
 }
 
 impl Recent {
@@ -47,13 +52,22 @@ impl Recent {
     pub(super) fn add(&self, record: &Record) {
         let row = Arc::new(Row::of(record));
         self.agent(record.agent.as_ref()).lock().unwrap_or_else(PoisonError::into_inner).add(record, &row);
+        for run in &record.tools {
+            // Where one agent hands over to another, that one brings the first one's results.
+            let agent = run.agent.as_ref().or(record.agent.as_ref());
+            self.agent(agent).lock().unwrap_or_else(PoisonError::into_inner).tool(&run.name).add(run);
+        }
         if let Some(conversation) = &record.conversation {
             let mut conversations = self.conversations.lock().unwrap_or_else(PoisonError::into_inner);
-            if conversations.len() >= CONVERSATIONS_MAX && !conversations.contains_key(&conversation.id) {
-                let oldest = conversations.iter().min_by_key(|(_, sums)| sums.last_activity).map(|(id, _)| *id);
-                oldest.and_then(|id| conversations.remove(&id));
+            if let Some(sums) = conversations.to_back(&conversation.id) {
+                sums.add(record, &row);
+            } else {
+                let mut sums = ConversationSums::new(conversation, record);
+                sums.add(record, &row);
+                conversations.insert(conversation.id, sums);
             }
-            conversations.entry(conversation.id).or_insert_with(|| ConversationSums::new(conversation, record)).add(record, &row);
+            let oldest = if conversations.len() > CONVERSATIONS_MAX { conversations.pop_front() } else { None };
+            drop((conversations, oldest));
         }
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         let oldest = if rows.len() >= ROWS_MAX { rows.pop_back() } else { None };
@@ -62,6 +76,16 @@ impl Recent {
         // Freed behind the lock.
         drop(oldest);
         self.seen.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Adds a tool's run whose result no request has brought.
+    pub(super) fn add_run(&self, run: &ToolRun) {
+        self.agent(run.agent.as_ref()).lock().unwrap_or_else(PoisonError::into_inner).tool(&run.name).add(run);
+    }
+
+    /// A call of this tool has arguments that its declared schema refuses.
+    pub(super) fn schema_mismatch(&self, agent: Option<&Arc<str>>, tool: &str) {
+        self.agent(agent).lock().unwrap_or_else(PoisonError::into_inner).tool(tool).schema_mismatches += 1;
     }
 
     /// Exchanges that have ended so far.
@@ -96,7 +120,7 @@ impl Recent {
             return Arc::clone(sums);
         }
         let name: Arc<str> = if agents.len() < AGENTS_MAX { name.into() } else { OTHER.into() };
-        Arc::clone(agents.entry(Arc::clone(&name)).or_insert_with(|| Arc::new(Mutex::new(AgentSums::new(name)))))
+        Arc::clone(agents.entry(Arc::clone(&name)).or_insert_with(|| Arc::new(Mutex::new(AgentSums::none(name)))))
     }
 }
 

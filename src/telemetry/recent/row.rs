@@ -7,12 +7,13 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-use super::format::{iso, maybe_seconds, seconds, short};
+use super::format::{iso, maybe_seconds, seconds, short, shown};
 use crate::{
     agent::ToolRun,
     telemetry::{
         names::{Clock, Outcome, UNKNOWN, agent_source, tool_error},
         record::{Phase, Record},
+        trace::ExchangeId,
     },
     wire::{Dialect, Usage},
 };
@@ -24,7 +25,8 @@ const LIST_MAX: usize = 16;
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
     /// `TRACEID-SPANID`, as `x-pillion-exchange` says it.
-    pub id: Box<str>,
+    #[serde(serialize_with = "shown")]
+    pub id: ExchangeId,
     /// The exchange's own span.
     #[serde(skip)]
     pub span_id: u64,
@@ -51,7 +53,8 @@ pub struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<Arc<str>>,
     /// The request's method.
-    pub method: Box<str>,
+    #[serde(serialize_with = "shown")]
+    pub method: http::Method,
     /// The request's path, without its query.
     pub path: Box<str>,
     /// The dialect.
@@ -106,6 +109,9 @@ pub struct Row {
     /// Messages of the prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_messages: Option<u64>,
+    /// Tokens of the prompt, where the provider has not counted them: an estimate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens_estimated: Option<u64>,
     /// The model's window in tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_window: Option<u64>,
@@ -143,7 +149,7 @@ impl Row {
         let conversation = record.conversation.as_ref();
         let error = record.reply.error.as_ref().and_then(|error| error.code.as_deref().or(error.kind.as_deref()));
         Self {
-            id: record.trace.exchange_id().as_str().into(),
+            id: record.trace.exchange_id(),
             span_id: record.trace.span_id,
             started_at: record.started_at,
             duration: record.duration,
@@ -153,7 +159,7 @@ impl Row {
             conversation_given: conversation.and_then(|conversation| conversation.given.as_deref().map(short)),
             turn: conversation.map(|conversation| conversation.turn),
             upstream: record.upstream.clone(),
-            method: short(record.method.as_str()),
+            method: record.method.clone(),
             path: short(&record.path),
             dialect: record.dialect.map(Dialect::name),
             model: text(&record.call.model),
@@ -173,6 +179,7 @@ impl Row {
             cost_usd: record.cost,
             prompt_characters: record.call.prompt_characters,
             prompt_messages: record.call.prompt_messages,
+            prompt_tokens_estimated: record.prompt_tokens().filter(|(_, estimated)| *estimated).map(|(tokens, _)| tokens),
             prompt_window: record.prompt_window,
             finish_reasons: record.reply.finish_reasons.iter().take(LIST_MAX).map(|reason| short(reason)).collect(),
             tool_calls: record.reply.tool_calls.iter().take(LIST_MAX).map(|call| short(&call.name)).collect(),
@@ -203,11 +210,11 @@ pub(super) fn conversation_key(id: u64) -> Box<str> {
     format!("{id:016x}").into()
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
 fn outcome<S: Serializer>(outcome: &Outcome, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(outcome.as_str())
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
 fn is_uncounted(usage: &Usage) -> bool {
     *usage == Usage::default()
 }

@@ -117,8 +117,10 @@ fn the_sums_of_an_agent_say_how_it_fares() {
     recent.add(&failed);
     let (timeout, clock) = (Some(Reason::TimeoutFirstToken), Some(Clock::FirstToken));
     recent.add(&Record { outcome: Outcome::Timeout, reason: timeout, clock, sdk_retry_count: Some(1), ..record() });
-    recent.add(&Record { outcome: Outcome::Cancelled, phase: Phase::Waiting, duration: Duration::from_secs(60), ..record() });
+    recent.add(&Record { outcome: Outcome::Cancelled, phase: Phase::Waiting, duration: Duration::from_mins(1), ..record() });
     recent.add(&Record { tools: vec![run("search", 100, None), run("search", 300, Some(ToolError::NoResult))], cost: Some(0.0), ..record() });
+    recent.add_run(&ToolRun { agent: Some("planner".into()), ..run("search", 0, Some(ToolError::NoResult)) });
+    recent.schema_mismatch(Some(&"planner".into()), "search");
     let agents = recent.agents();
     let [planner] = agents.as_slice() else { panic!("one agent: {agents:?}") };
     let told = serde_json::to_value(planner).unwrap();
@@ -141,8 +143,22 @@ fn the_sums_of_an_agent_say_how_it_fares() {
     check("/hang_ups", json!({"count": 1, "phases": {"waiting": 1}, "waited": {"p50_seconds": 60.0, "p95_seconds": 60.0, "max_seconds": 60.0}}));
     check("/errors", json!({"429": 1, "timeout_first_token": 1}));
     check("/last_error/error_type", "timeout_first_token".into());
-    check("/tools/search", json!({"runs": 2, "errors": 1, "last_error": "no_result", "total_seconds": 0.4, "max_seconds": 0.3}));
+    check(
+        "/tools/search",
+        json!({"runs": 3, "errors": 2, "last_error": "no_result", "schema_mismatches": 1, "total_seconds": 0.4, "max_seconds": 0.3}),
+    );
     assert!((planner.cost_usd - 1.0).abs() < 1e-9);
+}
+
+/// Where one agent hands over to another, the results of the first one's tools come with the second one's request.
+#[test]
+fn a_tool_is_told_of_the_agent_that_called_it() {
+    let recent = Recent::default();
+    let tools = vec![ToolRun { agent: Some("alice".into()), ..run("search", 100, None) }];
+    recent.add(&Record { agent: Some("bob".into()), tools, ..record() });
+    let mut told: Vec<_> = recent.agents().into_iter().map(|agent| (agent.name.to_string(), agent.tools.len())).collect();
+    told.sort();
+    assert_eq!(told, [("alice".to_owned(), 1), ("bob".to_owned(), 0)]);
 }
 
 #[test]
@@ -187,7 +203,7 @@ fn all_of_it_is_bounded_whatever_comes() {
     assert!(rows.iter().all(|row| serde_json::to_string(&**row).unwrap().len() < 16 << 10));
     assert!(rows.is_sorted_by(|newer, older| newer.started_at >= older.started_at));
     let other = agents.iter().find(|sums| &*sums.name == "other").unwrap();
-    assert_eq!((other.exchanges.total(), other.tools.len()), (2_000, 51));
+    assert_eq!((other.exchanges.total(), other.tools.len()), (2_500, 21));
     assert_eq!(conversations.iter().map(|sums| sums.key).min(), Some(3_000 - 512));
 }
 

@@ -23,7 +23,7 @@ use crate::{
 
 /// A value's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Type {
+pub(in crate::telemetry) enum Type {
     Text,
     Texts,
     Int,
@@ -33,7 +33,7 @@ enum Type {
 
 /// Whether it must be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
+pub(in crate::telemetry) enum Level {
     Required,
     /// Where it is known, asked for or applies.
     Where,
@@ -42,7 +42,7 @@ enum Level {
 use Level::{Required, Where};
 use Type::{Double, Flag, Int, Text, Texts};
 
-type Row = (&'static str, Type, Level);
+pub(in crate::telemetry) type Row = (&'static str, Type, Level);
 
 /// `chat gpt-4o` and its like.
 const INFERENCE: &[Row] = &[
@@ -144,6 +144,38 @@ const PLAIN: &[Row] = &[
     ("gen_ai.conversation.id", Text, Where),
 ];
 
+/// What a span tells, wherever it is found.
+pub(in crate::telemetry) struct Told {
+    pub(in crate::telemetry) name: String,
+    pub(in crate::telemetry) attributes: Vec<(String, Option<Type>)>,
+    /// Whether its status is an error.
+    pub(in crate::telemetry) failed: bool,
+}
+
+impl Told {
+    fn of(span: &SpanData) -> Self {
+        assert!(span.end_time >= span.start_time, "{}", span.name);
+        let attributes = span.attributes.iter().map(|pair| (pair.key.to_string(), type_of(&pair.value))).collect();
+        Self { name: span.name.to_string(), attributes, failed: matches!(span.status, Status::Error { .. }) }
+    }
+
+    /// Holds the span to its tables, and notes which of their rows it has.
+    pub(in crate::telemetry) fn check(&self, tables: &[&'static [Row]], seen: &mut BTreeSet<&'static str>) {
+        let rows = || tables.iter().copied().flatten();
+        let mut names = BTreeSet::new();
+        for (name, found) in &self.attributes {
+            let Some((known, kind, _)) = rows().find(|(known, ..)| known == name) else { panic!("{}: {name} is in no table", self.name) };
+            assert_eq!(*found, Some(*kind), "{}: {name}", self.name);
+            assert!(names.insert(name.as_str()), "{}: {name} stands twice", self.name);
+            seen.insert(known);
+        }
+        for (required, _, level) in rows() {
+            assert!(*level == Where || names.contains(required), "{}: {required} is missing", self.name);
+        }
+        assert_eq!(names.contains("error.type"), self.failed, "{}: an error has a type, and nothing else has one", self.name);
+    }
+}
+
 fn type_of(value: &Value) -> Option<Type> {
     Some(match value {
         Value::String(_) => Text,
@@ -155,23 +187,25 @@ fn type_of(value: &Value) -> Option<Type> {
     })
 }
 
-/// Holds a span to its tables, and notes which of their rows it has.
-fn check(span: &SpanData, tables: &[&'static [Row]], seen: &mut BTreeSet<&'static str>) {
-    let rows = || tables.iter().copied().flatten();
-    let mut names = BTreeSet::new();
-    for pair in &span.attributes {
-        let name = pair.key.as_str();
-        let Some((known, kind, _)) = rows().find(|(known, ..)| *known == name) else { panic!("{}: {name} is in no table", span.name) };
-        assert_eq!(type_of(&pair.value), Some(*kind), "{}: {name}", span.name);
-        assert!(names.insert(name), "{}: {name} stands twice", span.name);
-        seen.insert(known);
-    }
-    for (required, _, level) in rows() {
-        assert!(*level == Where || names.contains(required), "{}: {required} is missing", span.name);
-    }
-    let failed = matches!(span.status, Status::Error { .. });
-    assert_eq!(names.contains("error.type"), failed, "{}: an error has a type, and nothing else has one", span.name);
-    assert!(span.end_time >= span.start_time, "{}", span.name);
+/// The tables of an exchange's own span. `alone`: no attempt has one.
+pub(in crate::telemetry) fn of_exchange(record: &Record, alone: bool) -> Vec<&'static [Row]> {
+    let mut tables = vec![OURS, if record.dialect.is_some() { INFERENCE } else { PLAIN }];
+    tables.extend(matches!(record.provider.as_deref(), Some("openai")).then_some(OPENAI));
+    tables.extend(alone.then_some(FOLDED));
+    tables
+}
+
+/// The tables of an attempt's span.
+pub(in crate::telemetry) const OF_ATTEMPT: &[&[Row]] = &[ATTEMPT, FOLDED];
+
+/// The table of a tool's span.
+pub(in crate::telemetry) const OF_TOOL: &[&[Row]] = &[TOOL];
+
+/// Holds that each attribute has been seen: a table of what never comes would prove nothing.
+pub(in crate::telemetry) fn all_seen(seen: &BTreeSet<&'static str>) {
+    let tables = [INFERENCE, OPENAI, OURS, FOLDED, ATTEMPT, TOOL];
+    let unseen: Vec<_> = tables.iter().copied().flatten().map(|(name, ..)| *name).filter(|name| !seen.contains(name)).collect();
+    assert!(unseen.is_empty(), "{unseen:?}");
 }
 
 /// Everything that can be asked and answered.
@@ -196,7 +230,7 @@ fn whole() -> Record {
 }
 
 /// An exchange of every kind, by every ending.
-fn exchanges() -> Vec<Record> {
+pub(in crate::telemetry) fn exchanges() -> Vec<Record> {
     let once = |record: Record| Record { attempts: vec![attempt(AttemptResult::Success, Some(200))], ..record };
     let ended = |outcome, reason: Option<Reason>, status| Record { outcome, reason, clock: reason.and_then(Reason::clock), status, ..whole() };
     let stream_error = Reply { error: Some(ReplyError { kind: Some("overloaded_error".to_owned()), ..ReplyError::default() }), ..Reply::default() };
@@ -235,28 +269,22 @@ fn every_span_keeps_to_the_conventions() {
     for mode in [AttemptSpans::Always, AttemptSpans::WhenRetried] {
         let spans = Spans::new(mode, false);
         for record in exchanges() {
-            let built = spans.build(&record);
+            let built = spans.build(&record, None);
             assert_eq!(built.len(), spans.count(&record));
             let (tools, attempts): (Vec<_>, Vec<_>) = built[1..].iter().partition(|span| span.span_kind == SpanKind::Internal);
-            let mut tables = vec![OURS, if record.dialect.is_some() { INFERENCE } else { PLAIN }];
-            tables.extend(matches!(record.provider.as_deref(), Some("openai")).then_some(OPENAI));
-            tables.extend(attempts.is_empty().then_some(FOLDED));
-            check(&built[0], &tables, &mut seen);
+            Told::of(&built[0]).check(&of_exchange(&record, attempts.is_empty()), &mut seen);
             assert_eq!(built[0].span_kind, SpanKind::Client);
             for span in attempts {
                 assert_eq!((&span.span_kind, &*span.name), (&SpanKind::Client, "POST"));
-                check(span, &[ATTEMPT, FOLDED], &mut seen);
+                Told::of(span).check(OF_ATTEMPT, &mut seen);
             }
             assert_eq!(tools.len(), record.tools.len());
             for span in tools {
-                check(span, &[TOOL], &mut seen);
+                Told::of(span).check(OF_TOOL, &mut seen);
             }
         }
     }
-    // And each attribute has been seen: a table of what never comes would prove nothing.
-    let tables = [INFERENCE, OPENAI, OURS, FOLDED, ATTEMPT, TOOL];
-    let unseen: Vec<_> = tables.iter().copied().flatten().map(|(name, ..)| *name).filter(|name| !seen.contains(name)).collect();
-    assert!(unseen.is_empty(), "{unseen:?}");
+    all_seen(&seen);
 }
 
 #[test]
@@ -271,7 +299,7 @@ fn a_tools_failure_has_a_type() {
         (None, None),
     ] {
         let span = spans.run(&ToolRun { error, ..tool_run() });
-        check(&span, &[TOOL], &mut BTreeSet::new());
+        Told::of(&span).check(OF_TOOL, &mut BTreeSet::new());
         let found = span.attributes.iter().find(|pair| pair.key.as_str() == "error.type").map(|pair| pair.value.as_str());
         assert_eq!(found.as_deref(), expected);
     }

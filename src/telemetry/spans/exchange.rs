@@ -27,9 +27,9 @@ pub(super) fn span(scope: &InstrumentationScope, record: &Record, alone: bool) -
     }
     let mut span = blank(scope, place(record, record.trace.span_id), record.started_at, name(record));
     span.end_time = record.ended_at();
-    if let Some(parent) = record.trace.parent_id {
+    if let Some(parent) = record.trace.parent_id.or(record.within) {
         span.parent_span_id = SpanId::from(parent);
-        span.parent_span_is_remote = true;
+        span.parent_span_is_remote = record.trace.parent_id.is_some();
     }
     span.attributes = attributes.into_vec();
     span.events.events = events(record, span.end_time);

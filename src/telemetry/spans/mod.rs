@@ -20,6 +20,7 @@ use attributes::Attributes;
 pub(super) use sampling::Sampling;
 
 use super::{
+    contents::{self, Captured},
     names::{
         Outcome, Reason, SCHEMA_URL, agent_source,
         attributes::{event, gen_ai, general, pillion},
@@ -54,11 +55,13 @@ impl Spans {
         1 + self.attempts(record).len() + record.tools.len()
     }
 
-    /// The spans of a record: the exchange's first.
-    pub(super) fn build(&self, record: &Record) -> Vec<SpanData> {
+    /// The spans of a record: the exchange's first, with its contents where those were captured.
+    pub(super) fn build(&self, record: &Record, captured: Option<&Captured>) -> Vec<SpanData> {
         let attempts = self.attempts(record);
         let mut spans = Vec::with_capacity(self.count(record));
-        spans.push(exchange::span(&self.scope, record, attempts.is_empty()));
+        let mut span = exchange::span(&self.scope, record, attempts.is_empty());
+        span.attributes.extend(captured.into_iter().flat_map(|captured| contents::attributes(record, captured)));
+        spans.push(span);
         let children = attempts.iter().enumerate();
         spans.extend(children.map(|(index, attempt)| attempt::span(&self.scope, record, index, attempt)));
         spans.extend(record.tools.iter().map(|run| tool::span(&self.scope, run, record.trace.flags)));
@@ -110,6 +113,6 @@ fn status(error: Option<&Cow<'static, str>>) -> Status {
 }
 
 #[cfg(test)]
-mod conventions;
+pub(super) mod conventions;
 #[cfg(test)]
 mod tests;

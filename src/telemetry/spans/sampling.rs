@@ -155,6 +155,16 @@ mod tests {
     }
 
     #[test]
+    fn what_runs_within_a_tool_of_ours_fares_as_its_trace_does() {
+        let within = |trace| Record { within: Some(7), ..ordinary(trace) };
+        let sampling = Sampling::new(0.5);
+        for _ in 0..100 {
+            let trace = TraceContext::new_root();
+            assert_eq!(sampling.is_kept(&within(trace)), sampling.is_kept(&ordinary(TraceContext { span_id: 5, ..trace })));
+        }
+    }
+
+    #[test]
     fn traces_without_a_parent_are_kept_by_their_share() {
         let kept = |share: f64| {
             let sampling = Sampling::new(share);

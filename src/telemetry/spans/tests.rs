@@ -20,7 +20,7 @@ use crate::{
 
 fn build(record: &Record) -> Vec<SpanData> {
     let spans = Spans::new(AttemptSpans::WhenRetried, false);
-    let built = spans.build(record);
+    let built = spans.build(record, None);
     assert_eq!(built.len(), spans.count(record));
     built
 }
@@ -94,7 +94,7 @@ fn a_retried_error_has_attempt_spans_and_does_not_fail_the_exchange() {
 #[test]
 fn attempt_spans_are_for_what_failed_or_was_retried_unless_always() {
     let failed = Record { attempts: vec![attempt(AttemptResult::Connect, None)], ..record() };
-    let count = |mode, propagate, record: &Record| Spans::new(mode, propagate).build(record).len();
+    let count = |mode, propagate, record: &Record| Spans::new(mode, propagate).build(record, None).len();
     assert_eq!(count(AttemptSpans::WhenRetried, false, &once()), 1);
     assert_eq!(count(AttemptSpans::WhenRetried, false, &failed), 2);
     assert_eq!(count(AttemptSpans::Always, false, &once()), 2);
@@ -107,6 +107,10 @@ fn the_parent_is_the_agents_span() {
     let span = &build(&Record { trace, ..once() })[0];
     assert_eq!((span.parent_span_id, span.parent_span_is_remote), (SpanId::from(7), true));
     assert_eq!(span.span_context.trace_flags().to_u8(), 3);
+    let within = &build(&Record { within: Some(9), ..once() })[0];
+    assert_eq!((within.parent_span_id, within.parent_span_is_remote), (SpanId::from(9), false));
+    let both = &build(&Record { trace, within: Some(9), ..once() })[0];
+    assert_eq!((both.parent_span_id, both.parent_span_is_remote), (SpanId::from(7), true));
     let root = &build(&once())[0];
     assert_eq!((root.parent_span_id, root.parent_span_is_remote), (SpanId::INVALID, false));
 }

@@ -15,7 +15,7 @@ pub fn baggage_agent(headers: &HeaderMap) -> Option<String> {
 
 /// `gen_ai.conversation.id` of the request's baggage. The first member of that name counts.
 pub fn baggage_conversation(headers: &HeaderMap) -> Option<String> {
-    member(headers, gen_ai::CONVERSATION_ID)
+    member(headers, gen_ai::CONVERSATION_ID).filter(|id| !id.is_empty())
 }
 
 fn member(headers: &HeaderMap, name: &str) -> Option<String> {
@@ -41,7 +41,7 @@ fn value_of(member: &[u8], name: &str) -> Option<String> {
 mod tests {
     use http::{HeaderMap, HeaderValue};
 
-    use super::{baggage_agent, is_agent_name};
+    use super::{baggage_agent, baggage_conversation, is_agent_name};
 
     fn check(lines: &[&str], expected: Option<&str>) {
         let mut headers = HeaderMap::new();
@@ -49,6 +49,15 @@ mod tests {
             headers.append("baggage", HeaderValue::from_str(line).unwrap());
         }
         assert_eq!(baggage_agent(&headers).as_deref(), expected, "{lines:?}");
+    }
+
+    #[test]
+    fn a_conversation_without_an_id_is_none() {
+        let of = |line: &'static str| {
+            baggage_conversation(&HeaderMap::from_iter([(http::header::HeaderName::from_static("baggage"), HeaderValue::from_static(line))]))
+        };
+        assert_eq!(of("gen_ai.conversation.id=%20"), None);
+        assert_eq!(of("gen_ai.conversation.id=run-7"), Some("run-7".to_owned()));
     }
 
     #[test]

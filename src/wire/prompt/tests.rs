@@ -187,6 +187,66 @@ fn of_a_repeated_key_only_the_last_is_kept_and_counted() {
     twice(r#"{"type":"tool_use","name":"f","input":{"a":"aaa"},"input":{"a":"b"}}"#, r#"Other f {- f(={"a":"b"})}"#, 1);
 }
 
+const KEYS: &str = "role type name tool_name id call_id tool_call_id tool_use_id is_error thought content text parts output refusal code reasoning \
+    thinking summary executableCode arguments input args action tool_calls function_call functionCall functionResponse response function custom \
+    error other content";
+const WORDS: &str = r#""a" "bc" "é\n" "user" "tool" "assistant" "tool_use" "tool_result" "function_call" "function_call_output" "reasoning"
+    "web_search_call" 7 true null """#;
+
+fn pick(random: &mut fastrand::Rng, from: &'static str) -> &'static str {
+    random.choice(from.split_whitespace().collect::<Vec<_>>()).unwrap()
+}
+
+/// A value in which keys repeat, and the same with only the last of each.
+fn value(random: &mut fastrand::Rng, depth: usize) -> (String, String) {
+    let count = random.usize(..5);
+    match random.u8(..10) {
+        0..=3 if depth < 6 => {
+            let mut field = || {
+                let (key, (all, last)) = (pick(random, KEYS), value(random, depth + 1));
+                // What a tool is given and what it gives is kept as it stands, and counted so.
+                let is_data = matches!(key, "arguments" | "input" | "args" | "action" | "response");
+                (key, (if is_data { last.clone() } else { all }, last))
+            };
+            let fields: Vec<_> = (0..count).map(|_| field()).collect();
+            let all: Vec<String> = fields.iter().map(|(key, (value, _))| format!("\"{key}\":{value}")).collect();
+            let is_last = |(at, (key, _)): &(usize, &(&str, _))| !fields[at + 1..].iter().any(|(later, _)| later == key);
+            let last: Vec<String> = fields.iter().enumerate().filter(is_last).map(|(_, (key, (_, once)))| format!("\"{key}\":{once}")).collect();
+            (format!("{{{}}}", all.join(",")), format!("{{{}}}", last.join(",")))
+        }
+        4..=5 if depth < 6 => {
+            let (all, last): (Vec<_>, Vec<_>) = (0..count).map(|_| value(random, depth + 1)).unzip();
+            (format!("[{}]", all.join(",")), format!("[{}]", last.join(",")))
+        }
+        _ => {
+            let word = pick(random, WORDS);
+            (word.to_owned(), word.to_owned())
+        }
+    }
+}
+
+#[test]
+fn repeated_keys_say_what_the_last_of_each_says_wherever_they_stand() {
+    let mut random = fastrand::Rng::with_seed(23);
+    let (mut differed, mut results, mut calls) = (0, 0, 0);
+    for _ in 0..8_000 {
+        let dialect = random.choice([Dialect::OpenaiChat, Dialect::AnthropicMessages, Dialect::Ollama]).unwrap();
+        let (all, last): (Vec<_>, Vec<_>) = (0..3).map(|_| value(&mut random, 0)).unzip();
+        let bodies = [all, last].map(|messages| format!(r#"{{"messages":["",{}]}}"#, messages.join(",")));
+        let said = bodies.each_ref().map(|body| {
+            let request = Request::read(dialect, "/", body.as_bytes(), None);
+            let messages = request.prompt.unwrap().messages;
+            results += messages.iter().map(|message| message.results.len()).sum::<usize>();
+            calls += messages.iter().map(|message| message.calls.len()).sum::<usize>();
+            let counted: Vec<_> = messages.iter().map(|message| message.characters).collect();
+            (messages.iter().map(line).collect::<Vec<_>>(), counted, request.call.prompt_characters)
+        });
+        assert_eq!(said[0], said[1], "{bodies:?}");
+        differed += usize::from(bodies[0] != bodies[1]);
+    }
+    assert!(differed > 2000 && results > 500 && calls > 30, "{differed} had keys that repeat, {results} results, {calls} calls");
+}
+
 #[test]
 fn names_are_bounded_and_unescaped() {
     let body = format!(r#"{{"messages":[{{"name":"a\u0062"}},{{"name":"{}"}},{{"name":""}},{{"name":"\x"}},{{"name":7}}]}}"#, "x".repeat(257));

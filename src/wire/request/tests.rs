@@ -1,6 +1,6 @@
 //! Requests as real clients send them, and the ones that should not be.
 
-use super::*;
+use super::{super::OutputType, *};
 
 fn call(dialect: Dialect, body: &str) -> Call {
     read(dialect, "/", body.as_bytes())
@@ -53,6 +53,85 @@ fn settings_are_read_under_each_dialects_names() {
     check(Dialect::Ollama, ollama, &expected);
     let gemini = r#"{"contents":[{"parts":[{"text":"hi"}]}],"generationConfig":{"maxOutputTokens":9,"temperature":0.5,"topP":1}}"#;
     assert_eq!(read(Dialect::Gemini, "/v1beta/models/m:streamGenerateContent", gemini.as_bytes()), expected);
+}
+
+#[test]
+fn the_finer_settings_are_read_under_each_dialects_names() {
+    let expected = Call {
+        model: Some("m".to_owned()),
+        top_k: Some(40.0),
+        frequency_penalty: Some(0.5),
+        presence_penalty: Some(-1.0),
+        seed: Some(-7),
+        stop_sequences: vec!["END".to_owned(), "a\n".to_owned()],
+        choices: Some(2),
+        output_type: Some(OutputType::Json),
+        ..Call::default()
+    };
+    let chat = r#"{"model":"m","top_k":40,"frequency_penalty":0.5,"presence_penalty":-1,"seed":-7,"stop":["END","a\n"],"n":2,
+        "response_format":{"type":"json_schema","json_schema":{}},"service_tier":"flex","stream_options":{"include_usage":false}}"#;
+    check(Dialect::OpenaiChat, chat, &Call { service_tier: Some("flex".to_owned()), include_usage: Some(false), ..expected.clone() });
+    let gemini = r#"{"generationConfig":{"topK":40,"frequencyPenalty":0.5,"presencePenalty":-1,"seed":-7,"stopSequences":["END","a\n"],
+        "candidateCount":2,"responseMimeType":"application/json"}}"#;
+    assert_eq!(read(Dialect::Gemini, "/v1/models/m:generateContent", gemini.as_bytes()), expected);
+    let ollama = r#"{"model":"m","stream":false,"format":{"type":"object"},
+        "options":{"top_k":40,"frequency_penalty":0.5,"presence_penalty":-1,"seed":-7,"stop":["END","a\n"]}}"#;
+    check(Dialect::Ollama, ollama, &Call { choices: None, ..expected.clone() });
+    let anthropic =
+        r#"{"model":"m","top_k":40,"stop_sequences":["END","a\n"],"service_tier":"auto","output_config":{"format":{"type":"json_schema"}}}"#;
+    let expected = Call { frequency_penalty: None, presence_penalty: None, seed: None, choices: None, ..expected };
+    check(Dialect::AnthropicMessages, anthropic, &expected);
+}
+
+#[test]
+fn the_kind_of_answer_is_told_where_it_is_asked_for() {
+    let kind = |dialect, body: &str| read(dialect, "/v1/models/m:generateContent", body.as_bytes()).output_type;
+    let check = |dialect, body: &str, expected| assert_eq!(kind(dialect, body), expected, "{body}");
+    check(Dialect::OpenaiChat, r#"{"response_format":{"type":"text"}}"#, Some(OutputType::Text));
+    check(Dialect::OpenaiChat, r#"{"response_format":{"type":"json_object"}}"#, Some(OutputType::Json));
+    check(Dialect::OpenaiChat, r#"{"response_format":{"type":"grammar"}}"#, None);
+    check(Dialect::OpenaiChat, r#"{"modalities":["text","audio"]}"#, Some(OutputType::Speech));
+    check(Dialect::OpenaiResponses, r#"{"text":{"format":{"type":"json_schema"}}}"#, Some(OutputType::Json));
+    check(Dialect::OpenaiResponses, r#"{"text":{"verbosity":"low"}}"#, None);
+    check(Dialect::Gemini, r#"{"generationConfig":{"responseModalities":["TEXT","IMAGE"]}}"#, Some(OutputType::Image));
+    check(Dialect::Gemini, r#"{"generationConfig":{"responseMimeType":"text/plain"}}"#, Some(OutputType::Text));
+    check(Dialect::Ollama, r#"{"format":"json"}"#, Some(OutputType::Json));
+    check(Dialect::Ollama, r#"{"format":""}"#, None);
+    check(Dialect::Ollama, r#"{"format":{}}"#, None);
+    check(Dialect::AnthropicMessages, r#"{"format":"json","n":2}"#, None);
+}
+
+#[test]
+fn what_is_to_be_continued_is_told() {
+    let continues = |body: &str| call(Dialect::OpenaiResponses, body).continues;
+    assert_eq!(continues(r#"{"previous_response_id":"resp_1"}"#).as_deref(), Some("resp_1"));
+    assert_eq!(continues(r#"{"conversation":"conv_1"}"#).as_deref(), Some("conv_1"));
+    assert_eq!(continues(r#"{"conversation":{"id":"conv_1"}}"#).as_deref(), Some("conv_1"));
+    assert_eq!(continues(r#"{"conversation":{},"previous_response_id":null}"#), None);
+}
+
+#[test]
+fn stop_sequences_are_bounded() {
+    let stops = |body: &str| call(Dialect::OpenaiChat, body).stop_sequences;
+    assert_eq!(stops(r#"{"stop":"one"}"#), ["one"]);
+    assert_eq!(stops(&format!(r#"{{"stop":[{}7]}}"#, r#""x","#.repeat(40))).len(), 16);
+    assert_eq!(stops(&format!(r#"{{"stop":["{}","",null,"y"]}}"#, "x".repeat(300))), ["y"]);
+}
+
+#[test]
+fn what_could_not_be_read_is_said() {
+    let skipped = |body: &[u8]| Request::read(Dialect::OpenaiChat, "/", body, None).skipped;
+    assert_eq!((skipped(b""), skipped(b" \n"), skipped(b"{}"), skipped(b"\xef\xbb\xbf{}")), (None, None, None, None));
+    assert_eq!((skipped(b"{"), skipped(b"--boundary"), skipped(b"[]")), (Some(Skipped::Parse), Some(Skipped::Parse), Some(Skipped::Parse)));
+    assert_eq!(skipped(&vec![b' '; BODY_MAX + 1]), Some(Skipped::Size));
+}
+
+/// A resumed reading once counted one message too few where a number stood among those that were known.
+#[test]
+fn a_list_that_holds_bare_numbers_is_read_whole() {
+    let can_resume = |body: &str, count| Request::read(Dialect::OpenaiChat, "/", body.as_bytes(), None).resume(count).is_some();
+    assert!(can_resume(r#"{"messages":[{},{}]}"#, 2) && !can_resume(r#"{"messages":[{},{}]}"#, 3) && !can_resume(r#"{"messages":[{}]}"#, 0));
+    assert!(!can_resume(r#"{"messages":[{},7,{}]}"#, 2) && !can_resume(r#"{"messages":{}}"#, 1));
 }
 
 #[test]

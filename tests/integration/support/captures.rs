@@ -12,7 +12,8 @@ pub(crate) struct Capture {
     /// With its version.
     pub(crate) client: String,
     pub(crate) scenario: String,
-    /// Different requests; an exchange names its own by its place here.
+    /// Different heads of requests, and different requests; an exchange names its own by their places here.
+    headers: Vec<Vec<(String, String)>>,
     pub(crate) requests: Vec<Sent>,
     /// In order of arrival.
     pub(crate) exchanges: Vec<Exchanged>,
@@ -30,11 +31,11 @@ pub(crate) struct Sent {
 pub(crate) struct Exchanged {
     pub(crate) connection: u64,
     pub(crate) request: usize,
-    headers: Vec<(String, String)>,
+    headers: usize,
     /// Of the reply; `None` where there was none.
     pub(crate) status: Option<u16>,
-    #[serde(default)]
-    reply_headers: Vec<(String, String)>,
+    /// Its `content-type`.
+    r#type: Option<String>,
     /// Its body, or the beginning that there was.
     reply: Option<String>,
     /// The same of a stream.
@@ -88,12 +89,14 @@ impl Sent {
     }
 }
 
-impl Exchanged {
-    /// A header of the request.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        value(&self.headers, name)
+impl Capture {
+    /// A header of an exchange's request.
+    pub(crate) fn header(&self, exchange: &Exchanged, name: &str) -> Option<&str> {
+        self.headers[exchange.headers].iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
+}
 
+impl Exchanged {
     /// The bytes of the reply that there were.
     pub(crate) fn reply(&self) -> Vec<u8> {
         self.reply.iter().chain(self.events.iter().flatten()).flat_map(|part| part.bytes()).collect()
@@ -101,7 +104,7 @@ impl Exchanged {
 
     /// A reader of its reply; `None` where there was none.
     pub(crate) fn reading(&self, dialect: Dialect) -> Option<Reading> {
-        self.status.map(|status| Reading::new(dialect, status, value(&self.reply_headers, "content-type"), None))
+        self.status.map(|status| Reading::new(dialect, status, self.r#type.as_deref(), None))
     }
 
     /// Whether the body of its reply came to an end of its own.
@@ -113,8 +116,4 @@ impl Exchanged {
     pub(crate) fn is_abandoned(&self) -> bool {
         self.end.starts_with("client-gone")
     }
-}
-
-fn value<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }

@@ -1,4 +1,4 @@
-//! A page in OpenMetrics, held line by line to the specification's grammar.
+//! A page in `OpenMetrics`, held line by line to the specification's grammar.
 
 use std::{
     collections::HashSet,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 fn trace(span_id: Option<u64>) -> Trace {
-    Trace { trace_id: 0xabc, span_id, at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_268_801_363) }
+    Trace { id: 0xabc, span_id, at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_268_801_363) }
 }
 
 /// Every kind of record that touches series, and names that need escapes.
@@ -25,7 +25,7 @@ fn page() -> String {
     let metrics = Metrics::new(&config::Telemetry::default());
     metrics.record(&record(), true, Some(trace(Some(0xdef))));
     metrics.record(&Record { agent: Some("a\"b\\c d".into()), outcome: Outcome::Cancelled, ..record() }, false, Some(trace(None)));
-    metrics.record(&Record { outcome: Outcome::UpstreamError, duration: Duration::from_secs(9000), ..record() }, false, None);
+    metrics.record(&Record { outcome: Outcome::UpstreamError, duration: Duration::from_mins(150), ..record() }, false, None);
     metrics.render(Exposition::OpenMetrics)
 }
 
@@ -84,13 +84,16 @@ fn check_exemplar(text: &str, (from, to): (f64, f64)) {
     assert!(check_number(at) > 1e9, "{text}");
 }
 
+/// A bucket of the histogram's series at hand: its labels, its bound and its count.
+type Bucket = (Vec<(String, String)>, f64, f64);
+
 /// The metric family that is being read.
 #[derive(Default)]
 struct Reading {
     name: String,
     kind: String,
-    /// Of the histogram's series at hand: its labels, the last bound and the last count.
-    bucket: Option<(Vec<(String, String)>, f64, f64)>,
+    /// The last one.
+    bucket: Option<Bucket>,
 }
 
 impl Reading {
@@ -203,7 +206,7 @@ fn a_bucket_names_the_latest_exchange_that_fell_into_it() {
     for (span_id, milliseconds) in [(1, 1240), (2, 1250), (3, 100)] {
         metrics.record(&Record { duration: Duration::from_millis(milliseconds), ..record() }, false, Some(trace(Some(span_id))));
     }
-    metrics.record(&Record { duration: Duration::from_secs(9000), ..record() }, false, Some(trace(None)));
+    metrics.record(&Record { duration: Duration::from_mins(150), ..record() }, false, Some(trace(None)));
     let page = metrics.render(Exposition::OpenMetrics);
     check(&page);
     let durations: Vec<&str> = page
@@ -246,4 +249,19 @@ fn numbers_are_canonical() {
     ] {
         assert_eq!(number(value), expected);
     }
+}
+
+#[test]
+fn a_page_of_hostile_names_and_their_exemplars_is_bounded() {
+    let metrics = Metrics::new(&config::Telemetry::default());
+    for n in 0..20_000_u64 {
+        let mut hostile = Record { agent: Some(format!("{n:x>64}").into()), duration: Duration::from_millis(n), ..record() };
+        hostile.call.model = Some(format!("{n:y>128}"));
+        metrics.record(&hostile, true, Some(trace(Some(n))));
+    }
+    for exposition in [Exposition::Text, Exposition::OpenMetrics] {
+        let page = metrics.render(exposition);
+        assert!(page.len() <= 3_000_000, "{exposition:?}: {} bytes in {} lines", page.len(), page.lines().count());
+    }
+    check(&metrics.render(Exposition::OpenMetrics));
 }
