@@ -94,8 +94,7 @@ impl<T: PartialEq> Few<T> {
         }
         *self = match std::mem::take(self) {
             Self::None => Self::One(one),
-            Self::One(first) if max > 1 => Self::More(vec![first, one]),
-            Self::One(_) => Self::One(one),
+            Self::One(first) => Self::More(vec![first, one]),
             Self::More(mut all) => {
                 if all.len() >= max {
                     all.remove(0);
