@@ -76,7 +76,7 @@ pub(super) fn error(status: StatusCode, message: &str) -> Response<Full<Bytes>> 
 fn exchanges(query: Option<&str>, recent: &Recent, agents: &Agents) -> Result<String, Refused> {
     let query = Query::read(query, &["agent", "outcome", "model", "conversation", "limit"])?;
     let fits = |exchange: &Exchange| {
-        let row = &*exchange.row;
+        let row = &exchange.row;
         let is_model = |model: &str| row.model.as_deref() == Some(model) || row.response_model.as_deref() == Some(model);
         let is_agent = |agent: &str| *row.agent == *agent || exchange.revised_agent.as_deref() == Some(agent);
         query.agent().is_none_or(is_agent)

@@ -77,39 +77,53 @@ impl<K, V> fmt::Debug for Recent<K, V> {
     }
 }
 
-/// A few newest ones, the newest last.
-#[derive(Debug, Clone)]
-pub(super) struct Few<T>(Vec<T>);
-
-impl<T> Default for Few<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
+/// A few newest ones, the newest last. There is but one, as a rule: that one costs no allocation.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Few<T> {
+    #[default]
+    None,
+    One(T),
+    More(Vec<T>),
 }
 
 impl<T: PartialEq> Few<T> {
     /// Adds one that is not there yet; the oldest goes if there are more than `max` then.
     pub(super) fn add(&mut self, one: T, max: usize) {
-        if self.0.contains(&one) {
+        if self.contains(&one) {
             return;
         }
-        if self.0.len() >= max {
-            self.0.remove(0);
-        }
-        self.0.push(one);
+        *self = match std::mem::take(self) {
+            Self::None => Self::One(one),
+            Self::One(first) => Self::More(vec![first, one]),
+            Self::More(mut all) => {
+                if all.len() >= max {
+                    all.remove(0);
+                }
+                all.push(one);
+                Self::More(all)
+            }
+        };
     }
 
     /// The newest first.
     pub(super) fn newest(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().rev()
+        self.all().iter().rev()
     }
 
     pub(super) fn contains(&self, one: &T) -> bool {
-        self.0.contains(one)
+        self.all().contains(one)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.all().len()
+    }
+
+    fn all(&self) -> &[T] {
+        match self {
+            Self::None => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::More(all) => all,
+        }
     }
 }
 

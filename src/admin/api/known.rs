@@ -23,7 +23,7 @@ const VIEWS_MAX: usize = 512;
 #[derive(Debug, Serialize)]
 pub(super) struct Exchange {
     #[serde(flatten)]
-    pub(super) row: Arc<Row>,
+    pub(super) row: Row,
     /// Its agent, where later requests have revealed another than was known at its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) revised_agent: Option<Arc<str>>,

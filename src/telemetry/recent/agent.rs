@@ -9,14 +9,14 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    format::{iso, maybe_iso, maybe_seconds, seconds, short, shown, usd},
+    format::{iso, maybe_iso, maybe_seconds, seconds, short, shortened, shown, usd},
     row::{Row, phase},
     sums::{Outcomes, Tokens},
 };
 use crate::{
     agent::ToolRun,
     telemetry::{
-        names::{OTHER, Outcome, tool_error},
+        names::{OTHER, Outcome, agent_source, tool_error},
         record::Record,
         trace::ExchangeId,
     },
@@ -165,27 +165,27 @@ impl AgentSums {
         }
     }
 
-    pub(super) fn add(&mut self, record: &Record, row: &Row) {
-        self.first_seen = self.first_seen.map_or(Some(row.started_at), |first| Some(first.min(row.started_at)));
+    pub(super) fn add(&mut self, record: &Record) {
+        self.first_seen = self.first_seen.map_or(Some(record.started_at), |first| Some(first.min(record.started_at)));
         self.last_seen = self.last_seen.max(Some(record.ended_at()));
-        *self.sources.entry(row.agent_source).or_default() += 1;
-        self.exchanges.add(row.outcome);
-        if let Some(model) = row.model.as_deref() {
+        *self.sources.entry(agent_source(record.agent_source)).or_default() += 1;
+        self.exchanges.add(record.outcome);
+        if let Some(model) = record.call.model.as_deref() {
             *bounded(&mut self.models, model) += 1;
         }
-        self.tokens.add(&row.tokens);
-        self.cost_usd += row.cost_usd.unwrap_or_default();
-        let retries = row.attempts.saturating_sub(1);
+        self.tokens.add(&record.reply.usage);
+        self.cost_usd += record.cost.unwrap_or_default();
+        let retries = record.attempts.len().saturating_sub(1);
         self.retries += u64::try_from(retries).unwrap_or(u64::MAX);
-        self.sdk_retries += u64::from(row.sdk_retry_count.is_some_and(|count| count > 0));
-        self.agent_timeout = row.agent_timeout.or(self.agent_timeout);
+        self.sdk_retries += u64::from(record.sdk_retry_count.is_some_and(|count| count > 0));
+        self.agent_timeout = record.agent_timeout.or(self.agent_timeout);
         for clock in record.clocks() {
             *self.timeouts.entry(clock.as_str()).or_default() += 1;
         }
-        match row.outcome {
-            Outcome::Ok => self.add_answer(row),
+        match record.outcome {
+            Outcome::Ok => self.add_answer(record),
             Outcome::Cancelled => self.hang_ups.get_or_insert_with(HangUps::new).add(record),
-            _ => self.add_failure(record, row),
+            _ => self.add_failure(record),
         }
     }
 
@@ -193,24 +193,26 @@ impl AgentSums {
         bounded(&mut self.tools, name)
     }
 
-    fn add_answer(&mut self, row: &Row) {
-        self.latency.add(row.duration);
-        let has_usage = row.tokens.input.is_some() || row.tokens.output.is_some();
-        self.usage_missing += u64::from(row.dialect.is_some() && !has_usage);
-        self.cost_missing += u64::from(has_usage && row.cost_usd.is_none());
+    fn add_answer(&mut self, record: &Record) {
+        self.latency.add(record.duration);
+        let usage = &record.reply.usage;
+        let has_usage = usage.input.is_some() || usage.output.is_some();
+        self.usage_missing += u64::from(record.dialect.is_some() && !has_usage);
+        self.cost_missing += u64::from(has_usage && record.cost.is_none());
     }
 
-    fn add_failure(&mut self, record: &Record, row: &Row) {
-        let error_type: Box<str> = row.error_type.clone().unwrap_or_default();
+    fn add_failure(&mut self, record: &Record) {
+        let row = Row::of(record);
+        let error_type = row.error_type.unwrap_or_default();
         *bounded(&mut self.errors, &error_type) += 1;
         self.last_error = Some(LastError {
             exchange: row.id,
             at: record.ended_at(),
             outcome: row.outcome.as_str(),
             error_type,
-            provider_error: row.provider_error.clone(),
-            upstream: row.upstream.clone(),
-            model: row.model.clone(),
+            provider_error: row.provider_error,
+            upstream: row.upstream,
+            model: row.model,
         });
     }
 }
@@ -269,7 +271,11 @@ impl ToolSums {
 
 /// The entry of this name; beyond the bound that of `other`.
 fn bounded<'a, V: Default>(map: &'a mut BTreeMap<Box<str>, V>, name: &str) -> &'a mut V {
-    let name = short(name);
-    let has_room = map.len() < NAMES_MAX || map.contains_key(&name);
-    map.entry(if has_room { name } else { OTHER.into() }).or_default()
+    let name = shortened(name);
+    // Known ones, which nearly all are, cost no allocation.
+    if !map.contains_key(name) {
+        let has_room = map.len() < NAMES_MAX;
+        return map.entry(if has_room { name } else { OTHER }.into()).or_default();
+    }
+    map.get_mut(name).expect("it was just found")
 }

@@ -9,11 +9,14 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    format::{iso, maybe_seconds, seconds, short, usd},
-    row::{Row, conversation_key},
+    format::{iso, maybe_seconds, seconds, short, shortened, trace_id, usd},
+    row::conversation_key,
     sums::{Outcomes, Tokens},
 };
-use crate::{agent::Conversation, telemetry::record::Record};
+use crate::{
+    agent::Conversation,
+    telemetry::{names::UNKNOWN, record::Record},
+};
 
 /// Agents that are told of one conversation.
 const AGENTS_MAX: usize = 50;
@@ -30,7 +33,8 @@ pub struct ConversationSums {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub given: Option<Box<str>>,
     /// The trace of its latest exchange.
-    pub trace_id: Box<str>,
+    #[serde(serialize_with = "trace_id")]
+    pub trace_id: u128,
     /// When its first exchange began.
     #[serde(serialize_with = "iso")]
     pub started_at: SystemTime,
@@ -75,7 +79,7 @@ impl ConversationSums {
             key: conversation.id,
             id: conversation_key(conversation.id),
             given: None,
-            trace_id: "".into(),
+            trace_id: record.trace.trace_id,
             started_at: record.started_at,
             last_activity: record.started_at,
             duration: Duration::ZERO,
@@ -93,30 +97,40 @@ impl ConversationSums {
         }
     }
 
-    pub(super) fn add(&mut self, record: &Record, row: &Row) {
+    pub(super) fn add(&mut self, record: &Record) {
         if self.exchanges.total() > 0
             && let Ok(pause) = record.started_at.duration_since(self.last_activity)
         {
             self.longest_pause = self.longest_pause.max(Some(pause));
         }
-        self.given = row.conversation_given.clone().or(self.given.take());
-        self.trace_id = format!("{:032x}", record.trace.trace_id).into();
+        let conversation = record.conversation.as_ref();
+        if let Some(given) = conversation.and_then(|conversation| conversation.given.as_deref()) {
+            self.given = Some(short(given));
+        }
+        self.trace_id = record.trace.trace_id;
         self.started_at = self.started_at.min(record.started_at);
         self.last_activity = self.last_activity.max(record.ended_at());
         self.duration = self.last_activity.duration_since(self.started_at).unwrap_or_default();
-        self.turns = self.turns.max(row.turn.unwrap_or_default());
-        self.exchanges.add(row.outcome);
-        if self.agents.len() < AGENTS_MAX || self.agents.contains_key(&row.agent) {
-            *self.agents.entry(short(&row.agent).into()).or_default() += 1;
-        }
-        self.tokens.add(&row.tokens);
-        self.cost_usd += row.cost_usd.unwrap_or_default();
-        self.prompt_characters = row.prompt_characters.or(self.prompt_characters);
+        self.turns = self.turns.max(conversation.map_or(0, |conversation| conversation.turn));
+        self.exchanges.add(record.outcome);
+        self.add_agent(record.agent.as_ref());
+        self.tokens.add(&record.reply.usage);
+        self.cost_usd += record.cost.unwrap_or_default();
+        self.prompt_characters = record.call.prompt_characters.or(self.prompt_characters);
         self.model = self.model.saturating_add(record.duration);
         for run in &record.tools {
             self.tool = self.tool.saturating_add(run.duration);
             self.tool_results += 1;
             self.tool_errors += u64::from(run.error.is_some());
+        }
+    }
+
+    fn add_agent(&mut self, agent: Option<&Arc<str>>) {
+        let name = agent.map_or(UNKNOWN, |agent| shortened(agent));
+        if let Some(exchanges) = self.agents.get_mut(name) {
+            *exchanges += 1;
+        } else if self.agents.len() < AGENTS_MAX {
+            self.agents.insert(name.into(), 1);
         }
     }
 }

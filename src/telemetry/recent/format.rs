@@ -52,6 +52,17 @@ pub(super) fn usd<S: Serializer>(usd: &f64, serializer: S) -> Result<S::Ok, S::E
 }
 
 /// The text, cut.
+pub(super) fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TEXT_MAX)]
+}
+
+/// The same, to be kept.
 pub(super) fn short(text: &str) -> Box<str> {
-    text[..text.floor_char_boundary(TEXT_MAX)].into()
+    shortened(text).into()
+}
+
+/// A trace's id, in hex.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
+pub(super) fn trace_id<S: Serializer>(id: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{id:032x}"))
 }

@@ -41,7 +41,8 @@ const CONVERSATIONS_MAX: usize = 512;
 #[derive(Debug, Default)]
 pub struct Recent {
     seen: AtomicU64,
-    rows: Mutex<VecDeque<Arc<Row>>>,
+    /// As they were reported: what is shown of them is made when somebody asks.
+    records: Mutex<VecDeque<Arc<Record>>>,
     agents: Mutex<HashMap<Arc<str>, Arc<Mutex<AgentSums>>, RandomState>>,
     /// The one that was heard of last is the last.
     conversations: Mutex<LinkedHashMap<u64, ConversationSums, RandomState>>,
@@ -49,9 +50,8 @@ pub struct Recent {
 
 impl Recent {
     /// Adds one finished exchange.
-    pub(super) fn add(&self, record: &Record) {
-        let row = Arc::new(Row::of(record));
-        self.agent(record.agent.as_ref()).lock().unwrap_or_else(PoisonError::into_inner).add(record, &row);
+    pub(super) fn add(&self, record: &Arc<Record>) {
+        self.agent(record.agent.as_ref()).lock().unwrap_or_else(PoisonError::into_inner).add(record);
         for run in &record.tools {
             // Where one agent hands over to another, that one brings the first one's results.
             let agent = run.agent.as_ref().or(record.agent.as_ref());
@@ -60,19 +60,19 @@ impl Recent {
         if let Some(conversation) = &record.conversation {
             let mut conversations = self.conversations.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(sums) = conversations.to_back(&conversation.id) {
-                sums.add(record, &row);
+                sums.add(record);
             } else {
                 let mut sums = ConversationSums::new(conversation, record);
-                sums.add(record, &row);
+                sums.add(record);
                 conversations.insert(conversation.id, sums);
             }
             let oldest = if conversations.len() > CONVERSATIONS_MAX { conversations.pop_front() } else { None };
             drop((conversations, oldest));
         }
-        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        let oldest = if rows.len() >= ROWS_MAX { rows.pop_back() } else { None };
-        rows.push_front(row);
-        drop(rows);
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = if records.len() >= ROWS_MAX { records.pop_back() } else { None };
+        records.push_front(Arc::clone(record));
+        drop(records);
         // Freed behind the lock.
         drop(oldest);
         self.seen.fetch_add(1, Ordering::Relaxed);
@@ -94,8 +94,9 @@ impl Recent {
     }
 
     /// The last exchanges, at most [`ROWS_MAX`], newest first.
-    pub fn rows(&self) -> Vec<Arc<Row>> {
-        self.rows.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    pub fn rows(&self) -> Vec<Row> {
+        let records: Vec<_> = self.records.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+        records.iter().map(|record| Row::of(record)).collect()
     }
 
     /// The sums of each agent, the one that was heard of last first.

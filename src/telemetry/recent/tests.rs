@@ -41,8 +41,8 @@ fn a_row_tells_what_happened_and_nothing_that_was_said() {
     full.reply.short_text = Some("canary".to_owned());
     full.tools = vec![run("get_weather", 1500, Some(ToolError::Exception("TimeoutError".into())))];
     full.cost = Some(0.25);
-    recent.add(&full);
-    let row = serde_json::to_value(&*recent.rows()[0]).unwrap();
+    recent.add(&Arc::new(full.clone()));
+    let row = serde_json::to_value(&recent.rows()[0]).unwrap();
     let expected = json!({
         "id": "00000000000000000000000000000abc-0000000000000def",
         "started_at": "2026-01-01T12:00:00.123Z",
@@ -81,8 +81,8 @@ fn a_row_tells_what_happened_and_nothing_that_was_said() {
 fn what_is_not_known_of_an_exchange_is_not_in_its_row() {
     let recent = Recent::default();
     let blank = record();
-    recent.add(&Record::begin(blank.trace, blank.started, blank.started_at, http::Method::GET, "/nothing".to_owned()));
-    let Value::Object(row) = serde_json::to_value(&*recent.rows()[0]).unwrap() else { panic!("an object") };
+    recent.add(&Arc::new(Record::begin(blank.trace, blank.started, blank.started_at, http::Method::GET, "/nothing".to_owned())));
+    let Value::Object(row) = serde_json::to_value(&recent.rows()[0]).unwrap() else { panic!("an object") };
     let names: Vec<&str> = row.keys().map(String::as_str).collect();
     let mut expected = [
         "id",
@@ -107,18 +107,22 @@ fn what_is_not_known_of_an_exchange_is_not_in_its_row() {
 fn the_sums_of_an_agent_say_how_it_fares() {
     let recent = Recent::default();
     for milliseconds in 1..=100 {
-        recent.add(&Record { duration: Duration::from_millis(milliseconds), cost: Some(0.01), ..record() });
+        recent.add(&Arc::new(Record { duration: Duration::from_millis(milliseconds), cost: Some(0.01), ..record() }));
     }
     let mut uncounted = record();
     uncounted.reply.usage = Usage::default();
-    recent.add(&uncounted);
+    recent.add(&Arc::new(uncounted.clone()));
     let mut failed = Record { outcome: Outcome::RateLimited, status: Some(429), ..record() };
     failed.reply.error = Some(ReplyError { code: Some("insufficient_quota".to_owned()), ..ReplyError::default() });
-    recent.add(&failed);
+    recent.add(&Arc::new(failed.clone()));
     let (timeout, clock) = (Some(Reason::TimeoutFirstToken), Some(Clock::FirstToken));
-    recent.add(&Record { outcome: Outcome::Timeout, reason: timeout, clock, sdk_retry_count: Some(1), ..record() });
-    recent.add(&Record { outcome: Outcome::Cancelled, phase: Phase::Waiting, duration: Duration::from_mins(1), ..record() });
-    recent.add(&Record { tools: vec![run("search", 100, None), run("search", 300, Some(ToolError::NoResult))], cost: Some(0.0), ..record() });
+    recent.add(&Arc::new(Record { outcome: Outcome::Timeout, reason: timeout, clock, sdk_retry_count: Some(1), ..record() }));
+    recent.add(&Arc::new(Record { outcome: Outcome::Cancelled, phase: Phase::Waiting, duration: Duration::from_mins(1), ..record() }));
+    recent.add(&Arc::new(Record {
+        tools: vec![run("search", 100, None), run("search", 300, Some(ToolError::NoResult))],
+        cost: Some(0.0),
+        ..record()
+    }));
     recent.add_run(&ToolRun { agent: Some("planner".into()), ..run("search", 0, Some(ToolError::NoResult)) });
     recent.schema_mismatch(Some(&"planner".into()), "search");
     let agents = recent.agents();
@@ -155,7 +159,7 @@ fn the_sums_of_an_agent_say_how_it_fares() {
 fn a_tool_is_told_of_the_agent_that_called_it() {
     let recent = Recent::default();
     let tools = vec![ToolRun { agent: Some("alice".into()), ..run("search", 100, None) }];
-    recent.add(&Record { agent: Some("bob".into()), tools, ..record() });
+    recent.add(&Arc::new(Record { agent: Some("bob".into()), tools, ..record() }));
     let mut told: Vec<_> = recent.agents().into_iter().map(|agent| (agent.name.to_string(), agent.tools.len())).collect();
     told.sort();
     assert_eq!(told, [("alice".to_owned(), 1), ("bob".to_owned(), 0)]);
@@ -169,8 +173,8 @@ fn a_conversation_goes_from_its_first_exchange_to_its_last() {
     second.tools = vec![run("search", 8000, Some(ToolError::Failed))];
     let (given, end) = (second.conversation.as_mut().unwrap(), 11.24);
     given.given = Some("run 7".into());
-    recent.add(&first);
-    recent.add(&second);
+    recent.add(&Arc::new(first.clone()));
+    recent.add(&Arc::new(second.clone()));
     let told = serde_json::to_value(&recent.conversations()[0]).unwrap();
     let check = |pointer: &str, expected: Value| assert_eq!(told.pointer(pointer), Some(&expected), "{pointer} of {told:#}");
     check("/id", "0000000000000001".into());
@@ -196,11 +200,11 @@ fn all_of_it_is_bounded_whatever_comes() {
         hostile.path = "/é".repeat(400);
         hostile.reply.finish_reasons = vec!["r".repeat(1 << 10); 64];
         hostile.tools = (0..100).map(|tool| run(&format!("{tool}{}", "t".repeat(1 << 10)), 1, None)).collect();
-        recent.add(&hostile);
+        recent.add(&Arc::new(hostile.clone()));
     }
     let (rows, agents, conversations) = (recent.rows(), recent.agents(), recent.conversations());
     assert_eq!((recent.seen(), rows.len(), agents.len(), conversations.len()), (3_000, ROWS_MAX, AGENTS_MAX + 1, CONVERSATIONS_MAX));
-    assert!(rows.iter().all(|row| serde_json::to_string(&**row).unwrap().len() < 16 << 10));
+    assert!(rows.iter().all(|row| serde_json::to_string(row).unwrap().len() < 16 << 10));
     assert!(rows.is_sorted_by(|newer, older| newer.started_at >= older.started_at));
     let other = agents.iter().find(|sums| &*sums.name == "other").unwrap();
     assert_eq!((other.exchanges.total(), other.tools.len()), (2_500, 21));
@@ -213,7 +217,7 @@ fn who_adds_and_who_reads_do_not_wait_for_each_other_long() {
     std::thread::scope(|scope| {
         for writer in 0..4_u64 {
             let recent = &recent;
-            scope.spawn(move || (0..500).for_each(|n| recent.add(&in_conversation(writer * 1_000 + n, 1))));
+            scope.spawn(move || (0..500).for_each(|n| recent.add(&Arc::new(in_conversation(writer * 1_000 + n, 1)))));
         }
         while recent.seen() < 2_000 {
             assert!(recent.rows().len() <= ROWS_MAX && recent.conversations().len() <= CONVERSATIONS_MAX && recent.agents().len() <= 1);
