@@ -1,7 +1,7 @@
 //! Promise: rules of the config name the agents of programs that are not to be touched, an agent's own word beats them, and an agent can have policies
 //! of its own.
 
-use crate::support::{call, chat, messages, model, proxy};
+use crate::support::{call, chat, messages, model, proxy, within};
 
 const RULES: &str = "
 agents:
@@ -30,7 +30,12 @@ async fn rules_name_who_does_not_say_it_and_the_agents_own_word_beats_them() {
         let expected = table.iter().filter(|(_, agent)| *agent == name).count();
         assert_eq!(metrics.count("pillion_exchanges_total", &[("agent", name)]), u64::try_from(expected).unwrap(), "{name}");
     }
-    assert!(proxy.log().contains("red team"), "{}", proxy.log());
+    within("the log's line", async {
+        while !proxy.log().contains("red team") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

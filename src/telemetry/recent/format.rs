@@ -62,7 +62,6 @@ pub(super) fn short(text: &str) -> Box<str> {
 }
 
 /// A trace's id, in hex.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
 pub(super) fn trace_id<S: Serializer>(id: &u128, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{id:032x}"))
 }
