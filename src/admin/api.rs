@@ -98,8 +98,8 @@ fn conversations(query: Option<&str>, recent: &Recent, agents: &Agents) -> Resul
     let query = Query::read(query, &["agent", "conversation", "limit"])?;
     let fits = |conversation: &Conversation| {
         let (sums, known) = (&conversation.sums, &conversation.known_agents);
-        query.agent().is_none_or(|agent| sums.agents.contains_key(agent) || known.iter().any(|known| **known == *agent))
-            && query.conversation().is_none_or(|wanted| *sums.id == *wanted || sums.given.as_deref() == Some(wanted))
+        query.agent().is_none_or(|agent| sums.agents.iter().any(|(known, _)| **known == *agent) || known.iter().any(|known| **known == *agent))
+            && query.conversation().is_none_or(|wanted| sums.key() == wanted || sums.given.as_deref() == Some(wanted))
     };
     let fitting = known::conversations(recent, agents, SystemTime::now()).into_iter().filter(fits);
     Ok(list("conversations", fitting, query.limit().unwrap_or(usize::MAX), ("remembered", &agents.counts().conversations)))

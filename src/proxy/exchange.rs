@@ -161,7 +161,7 @@ impl Exchange {
         }
         self.in_flight = None;
         self.peer.end();
-        self.telemetry.report(*record);
+        self.telemetry.report(record);
     }
 }
 

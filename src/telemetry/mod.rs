@@ -113,13 +113,14 @@ impl Telemetry {
     }
 
     /// Reports one finished exchange. To be called exactly once for each, however it ended; from a `Drop` too: it never waits and never panics.
-    pub fn report(&self, mut record: Record) {
+    pub fn report(&self, record: impl Into<Box<Record>>) {
         let inner = &*self.inner;
+        let mut record = record.into();
         let reported = catch_unwind(AssertUnwindSafe(|| {
             record.bound();
             inner.outcomes[record.outcome.index()].fetch_add(1, Ordering::Relaxed);
             let contents = record.contents.take();
-            let record = Arc::new(record);
+            let record: Arc<Record> = Arc::from(record);
             inner.metrics.record(&record, inner.propagate, inner.trace(&record, contents));
             inner.log.exchange(&record);
             inner.recent.add(&record);

@@ -133,7 +133,7 @@ pub(super) fn conversations(recent: &Recent, agents: &Agents, now: SystemTime) -
     let mut views: HashMap<u64, ConversationView> = agents.conversations(VIEWS_MAX).into_iter().map(|view| (view.id, view)).collect();
     let sums = recent.conversations().into_iter();
     sums.map(|sums| {
-        let view = views.remove(&sums.key);
+        let view = views.remove(&sums.id);
         Conversation::new(sums, view, now)
     })
     .collect()

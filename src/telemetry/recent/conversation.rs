@@ -1,7 +1,6 @@
 //! The sums of one conversation: who took part, how long it goes, what it has cost.
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -9,8 +8,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    format::{iso, maybe_seconds, seconds, short, shortened, trace_id, usd},
-    row::conversation_key,
+    format::{by_name, conversation_id, iso, maybe_seconds, seconds, short, shortened, trace_id, usd},
     sums::{Outcomes, Tokens},
 };
 use crate::{
@@ -24,11 +22,9 @@ const AGENTS_MAX: usize = 50;
 /// What happened in one conversation so far.
 #[derive(Debug, Clone, Serialize)]
 pub struct ConversationSums {
-    /// Its number, as the memory knows it.
-    #[serde(skip)]
-    pub key: u64,
-    /// Its id: 16 hex digits, as in rows, spans and log lines.
-    pub id: Box<str>,
+    /// Its id, as the memory knows it; shown as 16 hex digits, as in rows, spans and log lines.
+    #[serde(serialize_with = "conversation_id")]
+    pub id: u64,
     /// Its id by the agent's own word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub given: Option<Box<str>>,
@@ -49,7 +45,8 @@ pub struct ConversationSums {
     /// How they ended.
     pub exchanges: Outcomes,
     /// Who took part, as it was known when each exchange ended, and with how many exchanges.
-    pub agents: BTreeMap<Arc<str>, u64>,
+    #[serde(serialize_with = "by_name")]
+    pub agents: Vec<(Arc<str>, u64)>,
     /// Tokens.
     pub tokens: Tokens,
     /// What it has cost, as far as prices are known.
@@ -76,8 +73,7 @@ pub struct ConversationSums {
 impl ConversationSums {
     pub(super) fn new(conversation: &Conversation, record: &Record) -> Self {
         Self {
-            key: conversation.id,
-            id: conversation_key(conversation.id),
+            id: conversation.id,
             given: None,
             trace_id: record.trace.trace_id,
             started_at: record.started_at,
@@ -85,7 +81,7 @@ impl ConversationSums {
             duration: Duration::ZERO,
             turns: 0,
             exchanges: Outcomes::default(),
-            agents: BTreeMap::new(),
+            agents: Vec::new(),
             tokens: Tokens::default(),
             cost_usd: 0.0,
             prompt_characters: None,
@@ -95,6 +91,11 @@ impl ConversationSums {
             tool_errors: 0,
             longest_pause: None,
         }
+    }
+
+    /// Its id, as it is shown.
+    pub fn key(&self) -> String {
+        format!("{:016x}", self.id)
     }
 
     pub(super) fn add(&mut self, record: &Record) {
@@ -127,10 +128,11 @@ impl ConversationSums {
 
     fn add_agent(&mut self, agent: Option<&Arc<str>>) {
         let name = agent.map_or(UNKNOWN, |agent| shortened(agent));
-        if let Some(exchanges) = self.agents.get_mut(name) {
+        if let Some((_, exchanges)) = self.agents.iter_mut().find(|(known, _)| **known == *name) {
             *exchanges += 1;
         } else if self.agents.len() < AGENTS_MAX {
-            self.agents.insert(name.into(), 1);
+            let whole = agent.filter(|agent| agent.len() == name.len());
+            self.agents.push((whole.map_or_else(|| name.into(), Arc::clone), 1));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Display,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -64,4 +65,17 @@ pub(super) fn short(text: &str) -> Box<str> {
 /// A trace's id, in hex.
 pub(super) fn trace_id<S: Serializer>(id: &u128, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{id:032x}"))
+}
+
+/// A conversation's id, as [`super::row::conversation_key`] shows it.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
+pub(super) fn conversation_id<S: Serializer>(id: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{id:016x}"))
+}
+
+/// Counts by name, as a map in the order of the names.
+pub(super) fn by_name<S: Serializer>(counts: &[(Arc<str>, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut sorted: Vec<_> = counts.iter().map(|(name, count)| (name, count)).collect();
+    sorted.sort_unstable();
+    serializer.collect_map(sorted)
 }

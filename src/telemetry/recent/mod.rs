@@ -110,7 +110,7 @@ impl Recent {
     /// The sums of each conversation, the one that was heard of last first.
     pub fn conversations(&self) -> Vec<ConversationSums> {
         let mut sums: Vec<_> = self.conversations.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        sums.sort_by(|a, b| b.last_activity.cmp(&a.last_activity).then_with(|| a.key.cmp(&b.key)));
+        sums.sort_by(|a, b| b.last_activity.cmp(&a.last_activity).then_with(|| a.id.cmp(&b.id)));
         sums
     }
 

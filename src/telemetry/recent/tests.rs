@@ -208,7 +208,7 @@ fn all_of_it_is_bounded_whatever_comes() {
     assert!(rows.is_sorted_by(|newer, older| newer.started_at >= older.started_at));
     let other = agents.iter().find(|sums| &*sums.name == "other").unwrap();
     assert_eq!((other.exchanges.total(), other.tools.len()), (2_500, 21));
-    assert_eq!(conversations.iter().map(|sums| sums.key).min(), Some(3_000 - 512));
+    assert_eq!(conversations.iter().map(|sums| sums.id).min(), Some(3_000 - 512));
 }
 
 #[test]

@@ -59,6 +59,9 @@ impl Rewrite {
         if ["$dynamicRef", "$recursiveRef"].into_iter().any(is_text) || !is_root && ["$id", "id"].into_iter().any(is_text) {
             return None;
         }
+        if !["$schema", "$id", "id", "$ref"].into_iter().filter_map(|key| fields.get(key)?.as_str()).all(is_plain) {
+            return None;
+        }
         if let Some(Value::String(pattern)) = fields.get("pattern")
             && !self.is_usable(pattern)
         {
@@ -77,6 +80,13 @@ impl Rewrite {
         self.patterns += 1;
         self.patterns <= PATTERNS_MAX && RegexBuilder::new(pattern).size_limit(PATTERN_SIZE).build().is_ok()
     }
+}
+
+/// Whether a reference stays within the schema, or is a URL as schemas have them. Of host names in scripts, which are nobody's, the reader of URLs
+/// makes too much.
+fn is_plain(reference: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#$&+,;=@".contains(&byte);
+    reference.starts_with('#') || reference.bytes().all(fits)
 }
 
 /// Whether what stands under this keyword is no schema.

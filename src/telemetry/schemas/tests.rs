@@ -97,6 +97,8 @@ fn what_cannot_be_used_is_not_checked_and_nothing_is_fetched() {
         json!({"$ref": "#/nowhere"}),
         json!({"$dynamicRef": "#x"}),
         json!({"$schema": "http://127.0.0.1:1/meta"}),
+        json!({"$schema": "http:.o``@`p`hAA%AAe\\name)ma"}),
+        json!({"$id": "https://Ünïcode%41.example/"}),
         json!({"type": "quite new"}),
         json!({"properties": {"a": {"$id": "http://x/y", "$ref": "#/z"}}}),
         json!(7),
