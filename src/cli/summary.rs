@@ -150,7 +150,9 @@ fn dollars(usd: f64) -> String {
     match usd {
         much if much >= 100.0 => format!("{much:.0}"),
         some if some >= 0.01 => format!("{some:.2}"),
-        little => format!("{little:.4}"),
+        little if little >= 0.0001 => format!("{little:.4}"),
+        // Not free.
+        less => format!("{less:.6}"),
     }
 }
 
@@ -261,7 +263,7 @@ writer: failed 1 × 429, 1 × timeout_first_token; the last: 429 (insufficient_q
         for (tokens, expected) in [(0, "0"), (9_999, "9999"), (12_345, "12.3k"), (9_999_999, "9999.9k"), (45_600_000, "45.6M")] {
             assert_eq!(thousands(tokens), expected);
         }
-        for (usd, expected) in [(0.0021, "0.0021"), (0.25, "0.25"), (12.345, "12.35"), (1234.0, "1234")] {
+        for (usd, expected) in [(0.000_012, "0.000012"), (0.0021, "0.0021"), (0.25, "0.25"), (12.345, "12.35"), (1234.0, "1234")] {
             assert_eq!(dollars(usd), expected);
         }
     }

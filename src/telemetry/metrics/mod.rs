@@ -102,8 +102,9 @@ impl Metrics {
     /// Adds one finished exchange. `traced` says that the `traceparent` sent upstream was ours; `trace` where the exchange can be looked up.
     pub(crate) fn record(&self, record: &Record, traced: bool, trace: Option<Trace>) {
         exemplars::of_trace(trace, || {
-            observe::observe(&self.families, &self.held.of(record), record, traced);
-            tools::observe(&self.families, &self.held, record);
+            let handles = self.held.of(record);
+            observe::observe(&self.families, &handles, record, traced);
+            tools::observe((&self.families, &self.held), &handles.labels.agent, record);
         });
     }
 

@@ -248,6 +248,19 @@ fn hostile_labels_stay_within_the_bounds() {
 }
 
 #[test]
+fn an_agent_beyond_the_bound_is_counted_once_for_each_exchange() {
+    let metrics = Metrics::new(&config::Telemetry { max_agents: 1, ..config::Telemetry::default() });
+    for agent in ["first", "second"] {
+        let mut record = Record { agent: Some(agent.into()), ..record() };
+        record.reply.tool_calls = vec![crate::wire::ToolCall { name: "search".to_owned(), ..Default::default() }; 3];
+        metrics.record(&record, false, None);
+    }
+    let text = metrics.render(Exposition::Text);
+    check(&text, r#"pillion_label_overflow_total{label="agent"}"#, 1.0);
+    check(&text, r#"pillion_tool_calls_total{agent="other",tool="search"}"#, 3.0);
+}
+
+#[test]
 fn promtool_has_nothing_to_say() {
     let metrics = metrics();
     metrics.record(&record(), true, None);

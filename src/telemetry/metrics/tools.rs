@@ -7,13 +7,10 @@ use crate::{
     telemetry::{names::tool_error, record::Record},
 };
 
-/// Adds the tools of one exchange.
-pub(super) fn observe(families: &Families, held: &Held, record: &Record) {
-    if !record.reply.tool_calls.is_empty() {
-        let agent = held.agents.label(record.agent.as_deref());
-        for call in &record.reply.tool_calls {
-            families.tool_calls.with(&[&agent, &held.tools.label(Some(&call.name))]).inc();
-        }
+/// Adds the tools of one exchange. `agent` is the label of the one that called.
+pub(super) fn observe((families, held): (&Families, &Held), agent: &str, record: &Record) {
+    for call in &record.reply.tool_calls {
+        families.tool_calls.with(&[agent, &held.tools.label(Some(&call.name))]).inc();
     }
     for run in &record.tools {
         observe_run(families, held, run);
