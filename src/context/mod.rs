@@ -7,10 +7,14 @@ use crate::{
 };
 
 mod estimate;
+mod fit;
 mod name;
+mod plan;
 mod table;
 
 use estimate::Learners;
+pub use fit::{Asked, Counted, Fit, Origin, TooLarge, Trimmed, Window};
+pub use plan::{Budget, Plan, Verdict, Weights, plan};
 pub use table::DATE;
 
 pub use crate::config::Prices;

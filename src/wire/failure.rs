@@ -1,6 +1,6 @@
 //! Reads errors that providers tell, as an object or a text. Their messages are left alone: they can quote the prompt.
 
-use super::{ReplyError, json::Json};
+use super::{ReplyError, json::Json, overflow};
 
 /// Longest kind or code that is kept, in characters.
 const WORD_MAX: usize = 64;
@@ -13,7 +13,8 @@ pub(super) fn read(error: Json<'_>) -> ReplyError {
     let number = code.or(status).and_then(http_status);
     let code = code.and_then(word).filter(|code| code.parse::<u64>().is_err());
     let status = number.or_else(|| code.as_deref().and_then(status_of)).or_else(|| kind.as_deref().and_then(status_of));
-    ReplyError { kind, code, status }
+    let overflow = overflow::read(kind.as_deref(), code.as_deref(), "");
+    ReplyError { kind, code, status, overflow }
 }
 
 /// Whether a value that stands where an error would is one: a text, or an object that says something.
@@ -75,7 +76,7 @@ mod tests {
     #[test]
     fn an_error_is_read_by_its_number_its_code_and_its_kind() {
         let check = |text: &str, kind: Option<&str>, code: Option<&str>, status: Option<u16>| {
-            let expected = ReplyError { kind: kind.map(str::to_owned), code: code.map(str::to_owned), status };
+            let expected = ReplyError { kind: kind.map(str::to_owned), code: code.map(str::to_owned), status, overflow: None };
             assert_eq!(read(Json::new(text.as_bytes())), expected, "{text}");
         };
         check(r#"{"type":"overloaded_error","message":"Overloaded"}"#, Some("overloaded_error"), None, Some(529));

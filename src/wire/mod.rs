@@ -7,6 +7,7 @@ mod anthropic;
 mod arguments;
 mod call;
 mod decoding;
+mod edit;
 mod errors;
 mod facts;
 mod failure;
@@ -20,6 +21,8 @@ mod mark;
 mod message;
 mod ollama;
 mod openai;
+mod outline;
+mod overflow;
 mod partial;
 mod parts;
 mod path;
@@ -39,9 +42,12 @@ mod websocket;
 mod zstd;
 
 pub use call::{Call, OutputType};
+pub use edit::{Edit, apply};
 pub use errors::{ErrorShape, error_body, error_event};
 pub use mark::{TextMark, hash};
 pub use message::{CalledTool, Data, Message, Role, Text, ToolResult, mark};
+pub use outline::{Item, Link, Outline, Piece, PieceKind};
+pub use overflow::Overflow;
 pub use reading::{Progress, Reading, Skipped};
 pub use request::{Frame, Prompt, Request, Resume};
 pub use splice::Splice;
@@ -157,6 +163,8 @@ pub struct ReplyError {
     /// The HTTP status of an answer that was an error; within a 200, the status that the error would have had: its own numeric code, or what its
     /// code or kind stands for, `None` for words that are not known. Decides whether it is worth a retry.
     pub status: Option<u16>,
+    /// What it says of a prompt that is too long, if that is what it is about.
+    pub overflow: Option<Overflow>,
 }
 
 impl Dialect {
