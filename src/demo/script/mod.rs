@@ -130,7 +130,7 @@ pub struct Standing {
     #[serde(deserialize_with = "values::error_status")]
     pub context_status: Option<u16>,
     /// As the first event of a stream.
-    pub context_event: bool,
+    pub context_event: Option<bool>,
     /// How bodies are encoded.
     pub encode: Option<Encode>,
     /// How TLS is served, by a model that serves it.
@@ -261,7 +261,7 @@ pub enum OverflowWords {
     Openai,
     /// vLLM.
     Vllm,
-    /// SGLang.
+    /// `SGLang`.
     Sglang,
     /// llama.cpp's server.
     LlamaCpp,
@@ -351,7 +351,7 @@ pub struct Step {
     #[serde(deserialize_with = "values::error_status")]
     pub context_status: Option<u16>,
     /// As the first event of a stream, where one was asked for.
-    pub context_event: bool,
+    pub context_event: Option<bool>,
     /// How the body is encoded.
     pub encode: Option<Encode>,
     /// How much text.
