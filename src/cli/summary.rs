@@ -62,6 +62,10 @@ pub(super) fn print(mut out: impl Write, mut agents: Vec<AgentSums>, took: Durat
         if agent.sdk_retries > 0 {
             line(Look::Odd, &format!("{name}: its SDK asked again {} ×", agent.sdk_retries))?;
         }
+        if agent.trims > 0 {
+            let (prompts, tokens) = (agent.trims, thousands(agent.trimmed_tokens));
+            line(Look::Odd, &format!("{name}: {prompts} prompt{} trimmed by {tokens} tokens", if prompts == 1 { "" } else { "s" }))?;
+        }
         for (tool, sums) in agent.tools.iter().take(MOST) {
             let errors = sums.last_error.as_ref().map(|last| format!(", {} failed ({})", sums.errors, Word(last))).unwrap_or_default();
             let refused = sums.schema_mismatches;

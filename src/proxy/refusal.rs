@@ -6,7 +6,11 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::{
-    telemetry::names::{Clock, Outcome, Reason},
+    context::TooLarge,
+    telemetry::{
+        Record,
+        names::{Clock, Outcome, Reason},
+    },
     upstream::Failure,
     wire::{self, Dialect, ErrorShape},
 };
@@ -54,6 +58,7 @@ fn rule(reason: Reason) -> Rule {
         Reason::UriTooLong => row(StatusCode::URI_TOO_LONG, Outcome::Refused, false),
         Reason::BodyTooLarge => row(StatusCode::PAYLOAD_TOO_LARGE, Outcome::Refused, false),
         Reason::ProxyLoop => row(StatusCode::LOOP_DETECTED, Outcome::Refused, false),
+        Reason::ContextTooLarge => row(StatusCode::BAD_REQUEST, Outcome::Refused, false),
         Reason::Framing | Reason::SlowHead => row(StatusCode::BAD_REQUEST, Outcome::Refused, false),
         Reason::Panic => row(StatusCode::INTERNAL_SERVER_ERROR, Outcome::Refused, true),
     }
@@ -74,6 +79,17 @@ impl Refusal {
                 "Pillion is shutting down and could not finish this request within its grace period (server.grace). Try again",
             )
         }
+    }
+
+    /// A prompt does not fit its model's window, and cannot be made to.
+    pub(super) fn too_large(large: &TooLarge, record: &Record) -> Self {
+        let TooLarge { tokens, least, window, answer } = *large;
+        let model = record.call.model.as_deref().unwrap_or("this model");
+        let message = format!(
+            "This model's maximum context length is {window} tokens. However, your messages resulted in {tokens} tokens, and {answer} are kept for the \
+             answer of {model}. Pillion could trim the prompt to no less than {least} tokens: send fewer or shorter messages, or ask for a shorter answer"
+        );
+        Self::new(Reason::ContextTooLarge, message)
     }
 
     /// An attempt failed and is not repeated. `attempts` were made, of which this was the last.

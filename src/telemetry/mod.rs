@@ -47,7 +47,7 @@ use names::{Outcome, Reason, Side};
 use otlp::Otlp;
 pub use otlp::StartError;
 use recent::Recent;
-pub use record::{Attempt, ConnectPhases, Phase, RateLimit, Record, RetryCause};
+pub use record::{Attempt, ConnectPhases, Phase, RateLimit, Record, RetryCause, Trim};
 use schemas::Schemas;
 pub use schemas::{CalledTools, KeptTools};
 pub use trace::{ExchangeId, TraceContext, baggage_agent, baggage_conversation};

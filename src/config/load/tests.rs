@@ -182,7 +182,7 @@ routes:
     fallbacks: [openai]
     timeouts: {total: soon}
   - 5
-context: {trim: oversize, windows: {a: 0}}
+context: {trim: always, target: 0.99, windows: {a: 0}}
 limits: {queue: 1}
 telemetry:
   sample: 2
@@ -216,7 +216,8 @@ pillion.yaml:24: routes[0].upstream: wants the name of an upstream, built in or 
 pillion.yaml:26: routes[1].fallbacks: is not supported by this version yet
 pillion.yaml:27: routes[1].timeouts.total: wants a duration such as `30s`, `5m` or `500ms`, from `1ms` to `7d`, or `off`; found `soon`
 pillion.yaml:28: routes[2]: this section wants keys, each with a value
-pillion.yaml:29: context.trim: is not supported by this version yet
+pillion.yaml:29: context.target: wants a number from 0.3 to 0.95; found `0.99`
+pillion.yaml:29: context.trim: wants one of `oversize`, `off`; found `always`
 pillion.yaml:29: context.windows.a: wants a whole number from 1 to 1000000000; found `0`
 pillion.yaml:30: limits: is not supported by this version yet
 pillion.yaml:32: telemetry.sample: wants a number from 0 to 1; found `2`
