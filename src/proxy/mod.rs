@@ -27,6 +27,7 @@ pub use admit::Memory;
 pub use origin::check_origin;
 pub use peer::{Peer, Turn};
 pub use relay::{Broken, Relayed};
+pub use route::leads_to;
 pub use tunnel::Tunnel;
 
 use self::{

@@ -58,8 +58,7 @@ fn rule(reason: Reason) -> Rule {
         Reason::UriTooLong => row(StatusCode::URI_TOO_LONG, Outcome::Refused, false),
         Reason::BodyTooLarge => row(StatusCode::PAYLOAD_TOO_LARGE, Outcome::Refused, false),
         Reason::ProxyLoop => row(StatusCode::LOOP_DETECTED, Outcome::Refused, false),
-        Reason::ContextTooLarge => row(StatusCode::BAD_REQUEST, Outcome::Refused, false),
-        Reason::Framing | Reason::SlowHead => row(StatusCode::BAD_REQUEST, Outcome::Refused, false),
+        Reason::ContextTooLarge | Reason::Framing | Reason::SlowHead => row(StatusCode::BAD_REQUEST, Outcome::Refused, false),
         Reason::Panic => row(StatusCode::INTERNAL_SERVER_ERROR, Outcome::Refused, true),
     }
 }

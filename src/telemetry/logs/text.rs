@@ -115,7 +115,8 @@ fn trimmed(out: &mut String, record: &Record) -> fmt::Result {
 }
 
 /// A number with commas between its thousands.
-struct Grouped(u64);
+#[derive(Debug, Clone, Copy)]
+pub struct Grouped(pub u64);
 
 impl fmt::Display for Grouped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

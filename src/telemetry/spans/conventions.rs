@@ -249,7 +249,7 @@ pub(in crate::telemetry) fn exchanges() -> Vec<Record> {
         Dialect::Ollama,
     ];
     let mut all: Vec<Record> = dialects.into_iter().map(|dialect| Record { dialect: Some(dialect), ..whole() }).collect();
-    all.extend([
+    all.extend(vec![
         record(),
         once(whole()),
         once(record()),
