@@ -7,12 +7,9 @@ use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::{
     context::TooLarge,
-    telemetry::{
-        Record,
-        names::{Clock, Outcome, Reason},
-    },
+    telemetry::names::{Clock, Outcome, Reason},
     upstream::Failure,
-    wire::{self, Dialect, ErrorShape},
+    wire::{self, CONTEXT_LENGTH_EXCEEDED, Dialect, ErrorShape, Excess},
 };
 
 /// An answer of our own.
@@ -80,15 +77,11 @@ impl Refusal {
         }
     }
 
-    /// A prompt does not fit its model's window, and cannot be made to.
-    pub(super) fn too_large(large: &TooLarge, record: &Record) -> Self {
+    /// A prompt does not fit its model's window, and cannot be made to: said as the provider itself would say it.
+    pub(super) fn too_large(large: &TooLarge, dialect: Option<Dialect>) -> Self {
         let TooLarge { tokens, least, window, answer } = *large;
-        let model = record.call.model.as_deref().unwrap_or("this model");
-        let message = format!(
-            "This model's maximum context length is {window} tokens. However, your messages resulted in {tokens} tokens, and {answer} are kept for the \
-             answer of {model}. Pillion could trim the prompt to no less than {least} tokens: send fewer or shorter messages, or ask for a shorter answer"
-        );
-        Self::new(Reason::ContextTooLarge, message)
+        let excess = Excess { prompt: tokens, least, window, answer };
+        Self::new(Reason::ContextTooLarge, excess.message(dialect))
     }
 
     /// An attempt failed and is not repeated. `attempts` were made, of which this was the last.
@@ -114,7 +107,11 @@ impl Refusal {
     /// The answer, in the dialect's own error shape.
     pub(super) fn answer(&self, dialect: Option<Dialect>, exchange: &str) -> Response<Bytes> {
         let rule = rule(self.reason);
-        let shape = ErrorShape { status: rule.status.as_u16(), code: self.reason.as_str(), message: &self.message, exchange };
+        let code = match self.reason {
+            Reason::ContextTooLarge => CONTEXT_LENGTH_EXCEEDED,
+            reason => reason.as_str(),
+        };
+        let shape = ErrorShape { status: rule.status.as_u16(), code, message: &self.message, exchange };
         let (content_type, body) = wire::error_body(dialect, &shape);
         let mut response = Response::new(body);
         *response.status_mut() = rule.status;
