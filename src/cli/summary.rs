@@ -249,6 +249,15 @@ writer: failed 1 × 429, 1 × timeout_first_token; the last: 429 (insufficient_q
     }
 
     #[test]
+    fn prompts_that_were_trimmed_are_told_of_each_agent() {
+        let trimmed = || Record { trim: Some(fixture::trim()), ..fixture::record() };
+        let once = printed(vec![trimmed(), fixture::record()], false);
+        assert!(once.contains("\nplanner: 1 prompt trimmed by 34.5k tokens\n"), "{once}");
+        let twice = printed(vec![trimmed(), trimmed()], false);
+        assert!(twice.contains("\nplanner: 2 prompts trimmed by 69.1k tokens\n"), "{twice}");
+    }
+
+    #[test]
     fn where_nothing_was_asked_nothing_is_said() {
         assert_eq!(printed(Vec::new(), true), "");
     }

@@ -180,7 +180,7 @@ pub struct Carry {
     pub via: bool,
     /// Add `x-should-retry: false` to final failures. Default true.
     pub should_retry: bool,
-    /// Add `x-pillion-exchange` and `x-pillion-attempts` to replies. Default true.
+    /// Add `x-pillion-exchange`, `x-pillion-attempts` and `x-pillion-trimmed` to replies. Default true.
     pub exchange_headers: bool,
 }
 

@@ -11,7 +11,7 @@ const MOST_PATTERNS: usize = 1000;
 /// `context`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Context {
-    /// Most tokens of a model's prompt, in place of the bundled table's.
+    /// Tokens of a model's window, in place of the bundled table's.
     pub windows: ByModel<u64>,
 }
 

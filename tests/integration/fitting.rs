@@ -4,7 +4,7 @@
 use pillion::demo::model::{Model, Seen};
 use serde_json::{Value, json};
 
-use crate::support::{Agent, Call, Metrics, Proxy, Reply, call, model, proxy, sha256, within};
+use crate::support::{Agent, Call, Metrics, Proxy, Reply, call, model, proxy, sha256, verb, within};
 
 mod after;
 mod refused;
@@ -242,4 +242,26 @@ async fn what_cannot_be_read_or_held_is_left_alone() {
         assert!(call.bytes().ends_with(&pair.only().body), "{config}");
         assert_untouched(&pair.proxy.settle().await);
     }
+}
+
+/// What `check` prints in comments about a window.
+async fn checked(config: &str, arguments: &[&str]) -> String {
+    let ended = verb("check").arguments(arguments.iter().copied()).config(config).ended().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let lines: Vec<&str> = ended.stdout.lines().rev().skip(1).take_while(|line| line.starts_with("# ")).collect();
+    lines.into_iter().rev().map(|line| line.strip_prefix("# ").unwrap()).collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn check_says_what_a_window_is_and_when_prompts_are_trimmed() {
+    let told = checked(SMALL, &["--model", "small-1"]).await;
+    assert!(told.starts_with("small-1 at openai: a window of 1,000 tokens (context.windows); 250 of them are kept for the answer"), "{told}");
+    assert!(told.ends_with("prompts over 750 tokens are trimmed, each time down to about 450"), "{told}");
+    let told = checked("", &["--model", "gpt-4o"]).await;
+    assert!(told.starts_with("gpt-4o at openai: a window of 128,000 tokens (bundled table of 2026-11)"), "{told}");
+    let told = checked("upstreams: {mine: {url: 'http://127.0.0.1:9'}}", &["--model", "of nobody", "--path", "/mine/v1/chat/completions"]).await;
+    assert!(told.starts_with("\"of nobody\" at mine: its window is not known"), "{told}");
+    let agent = format!("{SMALL}agents: [{{name: planner, context: {{trim: off}}}}]");
+    let told = checked(&agent, &["--model", "small-1", "--agent", "planner"]).await;
+    assert!(told.ends_with("nothing is trimmed (context.trim is off); errors of the upstream pass"), "{told}");
 }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::*;
 use crate::{
-    config::{AttemptSpans, Carry, LogFormat, LogLevel, Prices, Retries, Timeouts},
+    config::{AttemptSpans, Carry, LogFormat, LogLevel, Prices, Retries, Timeouts, Trim, Trimming},
     wire::Dialect,
 };
 
@@ -73,7 +73,7 @@ telemetry:
   capture_content: true
   semconv: "1.41"
   prices: {"gpt-4o*": {input: 2, output: 8.5}, tiny: {input: 0}}
-context: {windows: {"gpt-4o*": 1000, tiny: 8192}}
+context: {trim: off, target: 0.5, windows: {"gpt-4o*": 1000, tiny: 8192}}
 "#;
 
 const KEYS: [(&str, &str); 2] = [("TOKEN", "t0ken"), ("OPENAI_API_KEY", "sk-1\n")];
@@ -95,6 +95,7 @@ fn every_key_reaches_its_place() {
     let prices = config.telemetry.prices.of("gpt-4o-mini").copied();
     assert_eq!(prices, Some(Prices { input: Some(2.0), output: Some(8.5), ..Prices::default() }));
     assert_eq!((config.context.windows.of("tiny"), config.context.windows.of("small")), (Some(&8192), None));
+    assert_eq!(config.policy.context, Trimming { trim: Trim::Off, target: 0.5 });
     let expected = Retries {
         attempts: 5,
         backoff_initial: Duration::from_millis(1),
