@@ -26,6 +26,11 @@ impl Fault {
     pub(super) fn of(message: impl Into<String>, param: Option<&str>) -> Self {
         Self { message: message.into(), param: param.map(str::to_owned), code: None }
     }
+
+    /// One that has a code.
+    pub(super) fn coded(message: impl Into<String>, param: &str, code: &'static str) -> Self {
+        Self { code: Some(code), ..Self::of(message, Some(param)) }
+    }
 }
 
 /// A limit was reached, in these words and of this type.

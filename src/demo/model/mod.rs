@@ -40,6 +40,7 @@ mod seen;
 mod socket;
 mod speech;
 mod state;
+mod strict;
 mod tempo;
 mod text;
 mod tls;
@@ -48,6 +49,7 @@ mod window;
 pub use plain::pattern;
 pub use seen::{End, Hangup, Seen};
 use state::State;
+pub use strict::refused;
 pub use tls::{Tls, TlsError};
 
 /// After an accept that failed for want of descriptors: long enough not to spin, short enough not to be noticed.
