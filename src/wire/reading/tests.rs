@@ -331,7 +331,8 @@ fn an_error_status_makes_any_object_an_error() {
     check(r#"{"detail":"Not Found"}"#, &ReplyError { status: Some(400), ..ReplyError::default() });
     let flat = ReplyError { kind: Some("BadRequestError".to_owned()), code: None, status: Some(400), overflow: None };
     check(r#"{"message":"m","type":"BadRequestError","code":400}"#, &flat);
-    let quota = ReplyError { kind: Some("insufficient_quota".to_owned()), code: Some("insufficient_quota".to_owned()), status: Some(400), overflow: None };
+    let quota =
+        ReplyError { kind: Some("insufficient_quota".to_owned()), code: Some("insufficient_quota".to_owned()), status: Some(400), overflow: None };
     check(r#"{"error":{"type":"insufficient_quota","code":"insufficient_quota"}}"#, &quota);
 }
 
