@@ -14,6 +14,9 @@ use super::{
 };
 use crate::wire::{Call, Dialect, Edit, Outline, Overflow, apply};
 
+/// How often less is asked for, where a prompt is to be trimmed as far as it can be.
+const ROUNDS: u8 = 3;
+
 /// Whose prompt is to fit, and where it goes.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
@@ -223,10 +226,15 @@ impl Fitting<'_> {
             return Fit::TooLarge(TooLarge { tokens, least, window, answer });
         }
         // As far as it goes: the count may be too high.
-        match self.plan(Budget { most: least, step: 1 }) {
-            Verdict::Trim(plan) => self.trimmed(plan),
-            Verdict::Fits | Verdict::TooLarge(_) => Fit::Untouched(Some(self.counted)),
+        let mut least = least;
+        for _ in 0..ROUNDS {
+            match self.plan(Budget { most: least, step: 1 }) {
+                Verdict::Trim(plan) => return self.trimmed(plan),
+                Verdict::TooLarge(more) => least = more.max(least + 1),
+                Verdict::Fits => break,
+            }
         }
+        Fit::Untouched(Some(self.counted))
     }
 
     fn plan(&mut self, budget: Budget) -> Verdict {

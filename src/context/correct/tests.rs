@@ -25,7 +25,8 @@ struct Corpus {
 
 impl Corpus {
     fn new(seed: u64) -> Self {
-        let sources = [include_str!("../../wire/parts.rs"), include_str!("../../wire/skim.rs"), include_str!("../estimate.rs"), include_str!("../name.rs")];
+        let sources =
+            [include_str!("../../wire/parts.rs"), include_str!("../../wire/skim.rs"), include_str!("../estimate.rs"), include_str!("../name.rs")];
         let prose = include_str!("../../../README.md").split("\n\n").filter(|block| !block.contains("```")).collect();
         Self { random: fastrand::Rng::with_seed(seed), code: sources.to_vec(), prose, table: include_str!("../models.csv").lines().collect() }
     }
@@ -82,7 +83,8 @@ fn errors(vocabulary: &str, model: &str, seed: u64) -> [(u64, u64); 2] {
         let framed = |sum: Tokens, text: &String| sum.and(counting.text(text.as_bytes(), false)).and(Tokens::added(5));
         let counted = messages.iter().fold(Tokens::added(3), framed);
         let tokens: u64 = messages.iter().map(|text| u64::try_from(truth.count(text)).unwrap() + 4).sum::<u64>() + 12;
-        let characters = Prompt { characters: number(messages.iter().map(|text| text.chars().count()).sum::<usize>().try_into().unwrap()), tools: 0.0 };
+        let characters =
+            Prompt { characters: number(messages.iter().map(|text| text.chars().count()).sum::<usize>().try_into().unwrap()), tools: 0.0 };
         let estimates = [corrected(corrections.of(key, family, counted, None), counted), learners.estimate(model, characters)];
         for (errors, estimate) in all.iter_mut().zip(estimates).filter(|_| reply >= 20) {
             errors.push(estimate.abs_diff(tokens) * 1000 / tokens);

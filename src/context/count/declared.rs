@@ -27,7 +27,8 @@ pub(super) fn text(raw: &[u8]) -> Option<String> {
 fn declaration(text: &mut String, function: &Value) -> Option<()> {
     let name = function.get("name")?.as_str()?;
     comment(text, function);
-    let parameters = function.get("parameters").filter(|schema| schema.get("properties").and_then(Value::as_object).is_some_and(|all| !all.is_empty()));
+    let parameters =
+        function.get("parameters").filter(|schema| schema.get("properties").and_then(Value::as_object).is_some_and(|all| !all.is_empty()));
     write!(text, "type {name} = (").ok()?;
     if let Some(parameters) = parameters {
         text.push_str("_: ");

@@ -1,6 +1,11 @@
 //! How many tokens an image is: by its width and height, which stand at the beginning of its bytes, and the rules that providers publish.
 
-use base64::{Engine as _, alphabet::STANDARD, engine::DecodePaddingMode, engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig}};
+use base64::{
+    Engine as _,
+    alphabet::STANDARD,
+    engine::DecodePaddingMode,
+    engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig},
+};
 
 /// By whose rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

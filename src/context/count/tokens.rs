@@ -137,7 +137,8 @@ fn cut(raw: &[u8]) -> usize {
     if raw.len() <= SLICE {
         return raw.len();
     }
-    let is_word = |at: usize| raw[at] == b' ' && raw[at + 1].is_ascii_alphabetic() && raw[at - 1].is_ascii_alphabetic() && !raw[at - 6..at].contains(&b'\\');
+    let is_word =
+        |at: usize| raw[at] == b' ' && raw[at + 1].is_ascii_alphabetic() && raw[at - 1].is_ascii_alphabetic() && !raw[at - 6..at].contains(&b'\\');
     let is_whole = |at: usize| {
         let is_plain = raw[at] & 0xc0 != 0x80 && !raw[at - 12..at].contains(&b'\\');
         let is_high = || raw[at - 6..at].starts_with(b"\\u") && matches!((raw[at - 4] | 0x20, raw[at - 3] | 0x20), (b'd', b'8' | b'9' | b'a' | b'b'));
@@ -305,7 +306,9 @@ mod tests {
 
     #[test]
     fn figures_are_counted_beyond_one_a_token() {
-        for (text, expected) in [("", 0), ("7", 0), ("a7b8", 0), ("42", 1), ("123", 2), ("1234", 2), ("123456", 4), ("2026-11-21", 2 + 1 + 1), ("x", 0)] {
+        for (text, expected) in
+            [("", 0), ("7", 0), ("a7b8", 0), ("42", 1), ("123", 2), ("1234", 2), ("123456", 4), ("2026-11-21", 2 + 1 + 1), ("x", 0)]
+        {
             assert_eq!(counted(text.as_bytes()).figures, expected, "{text}");
         }
     }
