@@ -52,6 +52,7 @@ pub use outline::{Item, Link, Outline, Piece, PieceKind};
 pub use overflow::Overflow;
 pub use reading::{Progress, Reading, Skipped};
 pub use request::{Frame, Prompt, Request, Resume};
+pub(crate) use skim::unescape;
 pub use splice::Splice;
 pub use strip::Strip;
 pub use tools::{DeclaredTool, Tools};

@@ -3,7 +3,25 @@
 
 use std::ops::Range;
 
-use super::{Dialect, Role};
+use self::{
+    fields::{Beside, Seen},
+    reader::Reader,
+};
+use super::{
+    Dialect, Role,
+    json::Json,
+    path,
+    skim::{NotJson, Skim},
+};
+
+mod calls;
+mod fields;
+mod media;
+mod reader;
+mod sound;
+
+/// Most messages of a conversation that is read.
+const ITEMS_MAX: usize = 10_000;
 
 /// A conversation, as offsets into a request's body.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -79,7 +97,98 @@ pub enum PieceKind {
 impl Outline {
     /// Reads the conversation of a request. `None` where there is none that could be trimmed (embeddings, completions, `count_tokens`, Ollama's `generate`),
     /// where the body is no valid JSON, or where a key that matters is there twice: then nobody can say which of them the upstream reads.
-    pub fn read(_dialect: Dialect, _path: &str, _body: &[u8]) -> Option<Self> {
-        None
+    pub fn read(dialect: Dialect, path: &str, body: &[u8]) -> Option<Self> {
+        if !path::is_conversation(dialect, path) {
+            return None;
+        }
+        let mut skim = Skim::new(body);
+        let mut reading = Reading { dialect, reader: Reader::new(dialect), outline: Self::default(), has_prompt: false };
+        reading.body(&mut skim).ok()?;
+        (reading.has_prompt && skim.is_at_end() && sound::is_sound(body)).then_some(reading.outline)
     }
 }
+
+/// A body that is being read. What is no JSON, cannot be understood or is too much ends it: all are [`NotJson`] here.
+struct Reading {
+    dialect: Dialect,
+    reader: Reader,
+    outline: Outline,
+    has_prompt: bool,
+}
+
+impl Reading {
+    fn body(&mut self, skim: &mut Skim<'_>) -> Result<(), NotJson> {
+        let mut seen = Seen::default();
+        skim.object(|skim, key| match fields::known(self.dialect, key, fields::of_body)? {
+            Some((number, _)) if !seen.is_first(number) => Err(NotJson),
+            Some((_, field)) => self.field(skim, field),
+            None => skim.skip(),
+        })
+    }
+
+    fn field(&mut self, skim: &mut Skim<'_>, field: Beside) -> Result<(), NotJson> {
+        match field {
+            Beside::List => self.prompt(skim),
+            Beside::System => {
+                let system = self.reader.beside(skim)?;
+                self.outline.beside.extend(system);
+                Ok(())
+            }
+            Beside::Declared => {
+                self.outline.beside.extend(reader::whole(skim, PieceKind::Declared)?);
+                Ok(())
+            }
+            Beside::Settings => self.settings(skim),
+            Beside::Held => {
+                self.outline.is_continued |= !matches!(skim.value()?, b"null" | b"\"\"");
+                Ok(())
+            }
+            Beside::Other => skim.skip(),
+        }
+    }
+
+    fn prompt(&mut self, skim: &mut Skim<'_>) -> Result<(), NotJson> {
+        self.has_prompt = true;
+        match (skim.peek()?, self.dialect) {
+            (b'[', _) => {
+                let start = skim.offset() + 1;
+                skim.array(|skim| self.item(skim))?;
+                self.outline.list = start..skim.offset() - 1;
+                Ok(())
+            }
+            // One text, or Gemini's one message.
+            (b'"', Dialect::OpenaiResponses | Dialect::Gemini) | (b'{', Dialect::Gemini) => self.item(skim),
+            _ => Err(NotJson),
+        }
+    }
+
+    fn item(&mut self, skim: &mut Skim<'_>) -> Result<(), NotJson> {
+        if self.outline.items.len() == ITEMS_MAX {
+            return Err(NotJson);
+        }
+        let (item, is_held) = self.reader.item(skim)?;
+        self.outline.items.push(item);
+        self.outline.is_continued |= is_held;
+        Ok(())
+    }
+
+    /// Reads an object with settings: what of it counts, and Ollama's window.
+    fn settings(&mut self, skim: &mut Skim<'_>) -> Result<(), NotJson> {
+        if skim.peek()? != b'{' {
+            return skim.skip();
+        }
+        let mut seen = Seen::default();
+        skim.object(|skim, key| match fields::known(self.dialect, key, fields::of_settings)? {
+            Some((number, _)) if !seen.is_first(number) => Err(NotJson),
+            Some((_, Beside::Settings)) => {
+                self.outline.window = Json::next(skim)?.and_then(Json::number).filter(|window| *window > 0);
+                Ok(())
+            }
+            Some((_, field)) => self.field(skim, field),
+            None => skim.skip(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

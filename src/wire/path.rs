@@ -31,6 +31,18 @@ pub(super) fn is_ollama_embedding(path: &str) -> bool {
     matches!(tail(path).rsplit('/').next(), Some("embed" | "embeddings"))
 }
 
+/// Whether a path of this dialect is one to go on with a conversation: not to count its tokens, and not to go on with a text or to embed it.
+pub(super) fn is_conversation(dialect: Dialect, path: &str) -> bool {
+    let last = tail(path).rsplit('/').next().unwrap_or_default();
+    match dialect {
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => true,
+        Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => false,
+        Dialect::AnthropicMessages => last != "count_tokens",
+        Dialect::Gemini => Verb::of(path).is_some() && (last.ends_with("generateContent") || last.ends_with("streamGenerateContent")),
+        Dialect::Ollama => last == "chat",
+    }
+}
+
 /// Model and verb of a Gemini path: `…/models/MODEL:VERB`.
 #[derive(Debug, PartialEq)]
 pub(super) struct Verb {
@@ -111,6 +123,21 @@ mod tests {
         ];
         for path in others {
             assert_eq!(Dialect::of_path(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn conversations_go_on_at_some_paths_only() {
+        let check = |path: &str, expected: bool| assert_eq!(is_conversation(dialect(path).unwrap(), path), expected, "{path}");
+        for path in ["/v1/chat/completions", "/v1/responses", "/v1/messages?beta=true", "/api/chat/", "/v1/models/g:generateContent"] {
+            check(path, true);
+        }
+        check("/v1beta/models/g%3AstreamGenerateContent?alt=sse", true);
+        for path in ["/v1/messages/count_tokens", "/api/generate", "/api/embed", "/v1/models/g:countTokens", "/v1/models/g:batchEmbedContents"] {
+            check(path, false);
+        }
+        for path in ["/v1/completions", "/v1/embeddings"] {
+            check(path, false);
         }
     }
 

@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
         if skim.peek()? == b'{' {
             let item = self.parts.item(skim)?;
             let kind = item.kind.unwrap_or_default();
-            message.role = self.role(item.role, kind);
+            message.role = role(self.dialect, item.role, kind);
             if message.role == Role::Tool && self.parts.results.is_empty() && kind.is_empty() {
                 self.parts.result(item.result_id, item.tool_name.or(item.name), item.is_error, 0);
             } else {
@@ -108,24 +108,24 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Who speaks: by its role, else by the kind of item that it is.
-    fn role(&self, role: Option<&[u8]>, kind: &[u8]) -> Role {
-        match (role, self.dialect) {
-            (Some(b"system" | b"developer"), _) => Role::System,
-            (Some(b"user"), _) | (None, Dialect::Gemini) => Role::User,
-            (Some(b"assistant" | b"model"), _) => Role::Assistant,
-            (Some(b"tool" | b"function"), _) => Role::Tool,
-            (None, _) if kind.ends_with(b"_output") => Role::Tool,
-            (None, _) if kind.ends_with(b"_call") || kind == b"reasoning" => Role::Assistant,
-            (Some(_) | None, _) => Role::Other,
-        }
-    }
-
     fn finish(mut self) -> Messages<'a> {
         // A list of bare numbers is one prompt that was tokenized by the agent.
         self.read.count += u64::from(self.read.has_tokens);
         self.read.is_overfull |= self.parts.is_overfull();
         self.read
+    }
+}
+
+/// Who speaks: by its role, else by the kind of item that it is.
+pub(super) fn role(dialect: Dialect, role: Option<&[u8]>, kind: &[u8]) -> Role {
+    match (role, dialect) {
+        (Some(b"system" | b"developer"), _) => Role::System,
+        (Some(b"user"), _) | (None, Dialect::Gemini) => Role::User,
+        (Some(b"assistant" | b"model"), _) => Role::Assistant,
+        (Some(b"tool" | b"function"), _) => Role::Tool,
+        (None, _) if kind.ends_with(b"_output") => Role::Tool,
+        (None, _) if kind.ends_with(b"_call") || kind == b"reasoning" => Role::Assistant,
+        (Some(_) | None, _) => Role::Other,
     }
 }
 

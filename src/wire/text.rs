@@ -5,7 +5,7 @@ use memchr::memchr;
 use wide::u8x16;
 
 /// Bytes looked at together: a bit of a mask for each.
-const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
 
 /// A string's text as it was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,17 +44,18 @@ pub(super) fn find<const COUNT: bool>(bytes: &[u8]) -> Option<Text> {
 }
 
 /// A bit for each byte that is this one.
-fn mask(block: &[u8; BLOCK], byte: u8) -> u64 {
+pub(super) fn mask(block: &[u8; BLOCK], byte: u8) -> u64 {
     bits(block, |bytes| bytes.simd_eq(u8x16::splat(byte)))
 }
 
-fn bits(block: &[u8; BLOCK], test: impl Fn(u8x16) -> u8x16) -> u64 {
+/// A bit for each byte of which this is so.
+pub(super) fn bits(block: &[u8; BLOCK], test: impl Fn(u8x16) -> u8x16) -> u64 {
     let (quarters, _) = block.as_chunks::<16>();
     quarters.iter().rev().fold(0, |mask, quarter| mask << 16 | u64::from(test(u8x16::new(*quarter)).to_bitmask()))
 }
 
 /// A bit for each byte that a backslash before it escapes. `escaping`: whether the first byte is one, and then whether the next block's is.
-fn escaped(backslashes: u64, escaping: &mut bool) -> u64 {
+pub(super) fn escaped(backslashes: u64, escaping: &mut bool) -> u64 {
     const EVEN: u64 = 0x5555_5555_5555_5555;
     let first = u64::from(*escaping);
     if backslashes == 0 {
