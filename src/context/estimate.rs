@@ -10,7 +10,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::Prompt;
+use super::{Prompt, whole};
 
 /// Models that are followed; of more, those that taught nothing for longest are forgotten.
 const MODELS_MAX: usize = 256;
@@ -67,6 +67,13 @@ impl Learners {
         whole(ratio * prompt.characters)
     }
 
+    /// The same, where replies have taught enough to go by.
+    pub(super) fn learnt(&self, model: &str, prompt: Prompt) -> Option<u64> {
+        let models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        let learner = models.by_name.get(model).filter(|learner| learner.lessons >= FIRST)?;
+        Some(whole(learner.ratio(prompt) * prompt.characters))
+    }
+
     /// The prompt was so many tokens.
     pub(super) fn learn(&self, model: &str, prompt: Prompt, tokens: u64) {
         if tokens == 0 || model.len() > NAME_MAX {
@@ -100,7 +107,7 @@ impl Known {
 
 /// What was learnt of one model.
 #[derive(Debug)]
-struct Learner {
+pub(super) struct Learner {
     /// Tokens of a character; the fixed part and each tool in [`UNIT`]s.
     parts: [f64; 3],
     /// Their covariance.
@@ -120,16 +127,27 @@ struct Learner {
 impl Learner {
     fn new(model: &str) -> Self {
         let ratio = if model.contains("claude") { RATIO_CLAUDE } else { RATIO };
-        Self { parts: [ratio, FIXED, TOOL], unsure: unsure(), usual: SCATTER, lessons: 0, outliers: 0, high: false, last: 0 }
+        Self::starting(ratio, FIXED, TOOL)
+    }
+
+    /// With these before anything is known; the latter two in [`UNIT`]s.
+    pub(super) fn starting(ratio: f64, fixed: f64, tool: f64) -> Self {
+        Self { parts: [ratio, fixed, tool], unsure: unsure(), usual: SCATTER, lessons: 0, outliers: 0, high: false, last: 0 }
+    }
+
+    /// The ratio, and tokens of the fixed part and of each tool.
+    pub(super) fn parts(&self) -> (f64, f64, f64) {
+        let [ratio, fixed, tool] = self.parts;
+        (ratio, fixed * UNIT, tool * UNIT)
     }
 
     /// Tokens for each character of this prompt.
-    fn ratio(&self, prompt: Prompt) -> f64 {
+    pub(super) fn ratio(&self, prompt: Prompt) -> f64 {
         let least = 1.0 / prompt.characters;
         dot(&self.parts, &weights(prompt)).max(least)
     }
 
-    fn learn(&mut self, prompt: Prompt, tokens: u64) {
+    pub(super) fn learn(&mut self, prompt: Prompt, tokens: u64) {
         let weights = weights(prompt);
         let off = super::number(tokens) / prompt.characters - dot(&self.parts, &weights);
         let (mut spread, mut expected) = self.expected(&weights);
@@ -183,11 +201,6 @@ fn weights(prompt: Prompt) -> [f64; 3] {
 
 fn dot(one: &[f64; 3], other: &[f64; 3]) -> f64 {
     one.iter().zip(other).map(|(one, other)| one * other).sum()
-}
-
-/// The nearest whole number; a `Duration` has the one conversion of the standard library that cannot be wrong.
-fn whole(tokens: f64) -> u64 {
-    std::time::Duration::try_from_secs_f64(tokens.round()).map_or(0, |whole| whole.as_secs())
 }
 
 #[cfg(test)]

@@ -5,8 +5,17 @@ use std::ops::Range;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::Models;
-use crate::wire::{Call, Dialect, Overflow};
+use super::{
+    Budget, Models, Plan, Verdict, Weights, Window,
+    correct::Correction,
+    count::{Counting, Family, Tokens, Weighed},
+    number, plan, prompt, whole,
+    windows::is_ollama,
+};
+use crate::wire::{Call, Dialect, Edit, Outline, Overflow, apply};
+
+/// How often less is asked for, where a prompt is to be trimmed as far as it can be.
+const ROUNDS: u8 = 3;
 
 /// Whose prompt is to fit, and where it goes.
 #[derive(Debug, Clone, Copy)]
@@ -21,30 +30,6 @@ pub struct Asked<'a> {
     pub upstream: &'a str,
     /// What it asks for.
     pub call: &'a Call,
-}
-
-/// The window of a model, and what of it is for the prompt.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Window {
-    /// Tokens.
-    pub tokens: u64,
-    /// Tokens of them that are kept for the answer.
-    pub answer: u64,
-    /// Who says so.
-    pub origin: Origin,
-}
-
-/// Who says how large a window is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// The bundled table.
-    Table,
-    /// `context.windows` of the config.
-    Config,
-    /// An error or an answer of the upstream.
-    Learnt,
-    /// The request itself (Ollama's `num_ctx`).
-    Request,
 }
 
 /// What became of a prompt.
@@ -65,6 +50,17 @@ pub struct Counted {
     pub tokens: u64,
     /// Whether the model's own tokenizer has counted all of it.
     pub is_exact: bool,
+    /// As it was counted here, before that was corrected by what replies have taught: what the next lesson is measured by.
+    pub by_ours: Ours,
+}
+
+/// What was counted here of a prompt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ours {
+    /// Tokens.
+    pub tokens: u64,
+    /// Figures of numbers beyond one for each of those tokens.
+    pub figures: u64,
 }
 
 /// A prompt that was trimmed.
@@ -98,23 +94,176 @@ pub struct TooLarge {
 }
 
 impl Models {
-    /// The window of the model that is asked; `None` where nobody knows it.
-    pub fn window(&self, asked: Asked<'_>, _now: Instant) -> Option<Window> {
-        let model = self.find(asked.provider, asked.call.model.as_deref()?)?;
-        Some(Window { tokens: model.window?, answer: 0, origin: Origin::Table })
-    }
-
-    /// Whether a body of so many bytes may be more than fits: no byte is more than one token. Costs a look into a table.
-    pub fn may_overflow(&self, _asked: Asked<'_>, _length: usize, _now: Instant) -> bool {
-        false
-    }
-
     /// Makes the prompt fit, trimming it down to `target` of the window at most in one step. With `after`, the upstream has just said that it did not. Takes
     /// up to some 100 ms of a processor: not for a worker of the runtime.
-    pub fn fit(&self, _asked: Asked<'_>, _body: &Bytes, _target: f64, _after: Option<Overflow>, _now: Instant) -> Fit {
-        Fit::Untouched(None)
+    pub fn fit(&self, asked: Asked<'_>, body: &Bytes, target: f64, after: Option<Overflow>, now: Instant) -> Fit {
+        if let Some(overflow) = after {
+            self.overflowed(asked, overflow, now);
+        }
+        let outline = Outline::read(asked.dialect, asked.path, body).filter(|outline| !outline.is_continued);
+        let (Some(model), Some(outline)) = (asked.call.model.as_deref(), outline) else { return Fit::Untouched(None) };
+        let window = self.window_of(asked, outline.window, now);
+        let fits = window.is_none_or(|(window, _)| u64::try_from(body.len()).is_ok_and(|length| length <= window.most()));
+        if after.is_none() && fits && !is_ollama(asked) {
+            return Fit::Untouched(None);
+        }
+        let family = Family::of(model);
+        let mut counting = Counting::new(family.tokenizer);
+        let weighed = self.counter.weigh(asked.dialect, family, body, &outline, &mut counting);
+        let key = self.learnt.key(asked.upstream, model);
+        let total = weighed.total();
+        let mut correction = self.corrections.of(key, family, total, self.guess(asked.call));
+        let mut counted = Counted::of(&weighed, correction, family);
+        if let Some(tokens) = after.and_then(|overflow| overflow.prompt) {
+            self.corrections.learn(key, family, total, tokens);
+            correction = correction.stretched(counted.tokens, tokens);
+            counted = Counted::of(&weighed, correction, family);
+        }
+        let window = window.or_else(|| {
+            // All that is known is that this was too much.
+            after?;
+            self.learnt.tell(key, counted.tokens.saturating_sub(1), false, now);
+            self.window_of(asked, outline.window, now)
+        });
+        let Some((window, is_certain)) = window else { return Fit::Untouched(Some(counted)) };
+        let mut room = Room::new(window, target, after);
+        room.is_certain = is_certain;
+        if after.is_some() && counted.tokens <= room.budget.most {
+            // It was more than was counted.
+            correction = correction.stretched(counted.tokens, room.budget.most + 1);
+            counted = Counted::of(&weighed, correction, family);
+        }
+        let weights = correction.apply(&weighed);
+        Fitting { body, outline: &outline, counting, weights, correction, counted, room }.fit()
     }
 
-    /// The upstream has said that a prompt did not fit.
-    pub fn overflowed(&self, _asked: Asked<'_>, _overflow: Overflow, _now: Instant) {}
+    /// A reply told how many tokens a prompt was that had been counted: of what was sent, trimmed or not.
+    pub fn taught(&self, asked: Asked<'_>, counted: Counted, tokens: u64, now: Instant) {
+        let Some(model) = asked.call.model.as_deref() else { return };
+        if tokens == 0 || counted.by_ours.tokens == 0 {
+            return;
+        }
+        let (key, ours) = (self.learnt.key(asked.upstream, model), Tokens::from(counted.by_ours));
+        if is_ollama(asked)
+            && let Some(agreed) = self.corrections.is_cut(key, ours, tokens)
+        {
+            // Whole messages were left out until the rest fitted: the window is no less than that rest, and no less than the largest prompt that was read
+            // whole. Windows are set in multiples of 1,024.
+            return self.learnt.tell(key, tokens.max(agreed).next_multiple_of(1024), false, now);
+        }
+        self.was_read(key, tokens);
+        self.corrections.learn(key, Family::of(model), ours, tokens);
+    }
+
+    /// The tokens of a prompt by its characters, where replies have taught what those are.
+    fn guess(&self, call: &Call) -> Option<u64> {
+        let (model, prompt) = prompt(call)?;
+        self.learners.learnt(model, prompt)
+    }
 }
+
+impl From<Ours> for Tokens {
+    fn from(ours: Ours) -> Self {
+        Self { figures: ours.figures, ..Self::guess(ours.tokens) }
+    }
+}
+
+impl Counted {
+    fn of(weighed: &Weighed, correction: Correction, family: Family) -> Self {
+        let weights = correction.apply(weighed);
+        let total = weighed.total();
+        Self {
+            tokens: weights.items.iter().sum::<u64>() + weights.beside,
+            is_exact: family.is_own && correction == Correction::NONE && total.is_exact,
+            by_ours: Ours { tokens: total.count, figures: total.figures },
+        }
+    }
+}
+
+/// What there is room for.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    window: Window,
+    budget: Budget,
+    /// Whether a prompt may be refused by it.
+    is_certain: bool,
+}
+
+impl Room {
+    fn new(mut window: Window, target: f64, after: Option<Overflow>) -> Self {
+        // What the upstream has set apart for the answer is known better than what is set apart here.
+        let told = after.and_then(|overflow| overflow.answer).filter(|&answer| answer < window.tokens);
+        window.answer = told.unwrap_or(window.answer);
+        let most = window.most();
+        let step = whole((number(window.tokens) * (1.0 - target)).floor()).min(most / 2).max(1);
+        Self { window, budget: Budget { most, step }, is_certain: false }
+    }
+}
+
+/// A conversation on its way into its room.
+struct Fitting<'a> {
+    body: &'a Bytes,
+    outline: &'a Outline,
+    counting: Counting,
+    /// Corrected.
+    weights: Weights,
+    correction: Correction,
+    counted: Counted,
+    room: Room,
+}
+
+impl Fitting<'_> {
+    fn fit(mut self) -> Fit {
+        let least = match self.plan(self.room.budget) {
+            Verdict::Fits => return Fit::Untouched(Some(self.counted)),
+            Verdict::Trim(plan) => return self.trimmed(plan),
+            Verdict::TooLarge(least) => least,
+        };
+        let (tokens, most) = (self.counted.tokens, self.room.budget.most);
+        // Beyond doubt where even four fifths of an estimate are too many.
+        if self.room.is_certain && (self.counted.is_exact || least / 5 * 4 > most) {
+            let Window { tokens: window, answer, .. } = self.room.window;
+            return Fit::TooLarge(TooLarge { tokens, least, window, answer });
+        }
+        // As far as it goes: the count may be too high.
+        let mut least = least;
+        for _ in 0..ROUNDS {
+            match self.plan(Budget { most: least, step: 1 }) {
+                Verdict::Trim(plan) => return self.trimmed(plan),
+                Verdict::TooLarge(more) => least = more.max(least + 1),
+                Verdict::Fits => break,
+            }
+        }
+        Fit::Untouched(Some(self.counted))
+    }
+
+    fn plan(&mut self, budget: Budget) -> Verdict {
+        let (counting, correction) = (&mut self.counting, self.correction);
+        plan(self.body, self.outline, &self.weights, budget, &mut |text| correction.scale(counting.text(text, true)))
+    }
+
+    fn trimmed(&self, plan: Plan) -> Fit {
+        let body = Bytes::from(apply(self.body, &plan.edits));
+        let (before, left) = plan.tokens;
+        let part = |of: u64| u64::try_from(u128::from(of) * u128::from(left) / u128::from(before.max(1))).unwrap_or(u64::MAX);
+        let by_ours = Ours { tokens: part(self.counted.by_ours.tokens), figures: part(self.counted.by_ours.figures) };
+        Fit::Trimmed(Box::new(Trimmed {
+            list: moved(&self.outline.list, &plan.edits),
+            body,
+            messages: plan.dropped,
+            texts: plan.shortened,
+            tokens: before.saturating_sub(left),
+            left: Counted { tokens: left, by_ours, ..self.counted },
+        }))
+    }
+}
+
+/// Where the list lies once its edits are made, all of which are within it or behind it.
+fn moved(list: &Range<usize>, edits: &[Edit]) -> Range<usize> {
+    let within = || edits.iter().filter(|edit| edit.at.start >= list.start && edit.at.end <= list.end);
+    let (removed, added) = within().fold((0, 0), |(removed, added), edit| (removed + edit.at.len(), added + edit.with.len()));
+    list.start..(list.end + added).saturating_sub(removed)
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,16 +6,23 @@ use crate::{
     wire::{Call, Usage},
 };
 
+mod correct;
+mod count;
 mod estimate;
 mod fit;
 mod name;
 mod plan;
 mod table;
+mod windows;
 
+use correct::Corrections;
+use count::Counter;
 use estimate::Learners;
-pub use fit::{Asked, Counted, Fit, Origin, TooLarge, Trimmed, Window};
+pub use fit::{Asked, Counted, Fit, Ours, TooLarge, Trimmed};
 pub use plan::{Budget, Plan, Verdict, Weights, plan};
 pub use table::DATE;
+use windows::Learnt;
+pub use windows::{Origin, Window};
 
 pub use crate::config::Prices;
 
@@ -43,12 +50,15 @@ pub struct Models {
     prices: ByModel<Prices>,
     windows: ByModel<u64>,
     learners: Learners,
+    counter: Counter,
+    corrections: Corrections,
+    learnt: Learnt,
 }
 
 impl Models {
     /// Those of the bundled table, with what the config says of them.
     pub fn new(config: &Config) -> Self {
-        Self { prices: config.telemetry.prices.clone(), windows: config.context.windows.clone(), learners: Learners::default() }
+        Self { prices: config.telemetry.prices.clone(), windows: config.context.windows.clone(), ..Self::default() }
     }
 
     /// The facts of a model by the name that is on the wire, as this provider (`gen_ai.provider.name`) serves it: what the config says of it, and the
@@ -120,6 +130,11 @@ fn cost(prices: &Prices, usage: &Usage) -> Option<f64> {
 /// As a float; beyond four thousand million, that.
 fn number(n: u64) -> f64 {
     f64::from(u32::try_from(n).unwrap_or(u32::MAX))
+}
+
+/// The nearest whole number; a `Duration` has the one conversion of the standard library that cannot be wrong.
+fn whole(tokens: f64) -> u64 {
+    std::time::Duration::try_from_secs_f64(tokens.round()).map_or(0, |whole| whole.as_secs())
 }
 
 #[cfg(test)]

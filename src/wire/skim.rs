@@ -271,7 +271,7 @@ impl Open {
 }
 
 /// Hands over the text that stands between the quotes of a string, unescaped, in few large pieces. What is no escape is replaced by U+FFFD.
-pub(super) fn unescape(raw: &[u8], mut each: impl FnMut(&[u8])) {
+pub(crate) fn unescape(raw: &[u8], mut each: impl FnMut(&[u8])) {
     if memchr::memchr(b'\\', raw).is_none() {
         return each(raw);
     }

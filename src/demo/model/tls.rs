@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
 use rustls::{
     ServerConfig,
@@ -111,7 +112,21 @@ fn authority() -> Result<(String, Issuer<'static, KeyPair>), TlsError> {
     (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2099, 1, 1));
     let key = KeyPair::generate()?;
     let certificate = params.self_signed(&key)?;
-    Ok((certificate.pem(), Issuer::new(params, key)))
+    Ok((pem(certificate.der()), Issuer::new(params, key)))
+}
+
+/// A certificate as RFC 7468 §5 writes it: base64 in lines of 64 characters.
+fn pem(certificate: &CertificateDer<'_>) -> String {
+    let text = BASE64_STANDARD.encode(certificate);
+    let mut rest = text.as_str();
+    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    while !rest.is_empty() {
+        let (line, behind) = rest.split_at(rest.len().min(64));
+        pem.push_str(line);
+        pem.push('\n');
+        rest = behind;
+    }
+    pem + "-----END CERTIFICATE-----\n"
 }
 
 fn signed(issuer: &Issuer<'_, KeyPair>, names: &[&str], until: i32) -> Result<Identity, TlsError> {

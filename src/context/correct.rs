@@ -1,0 +1,175 @@
+//! What a model counts for each token that is counted here, learnt from its replies: a ratio, a fixed part and a part for each figure of a number (some
+//! vocabularies take numbers apart, those that count here do not).
+//!
+//! Followed as in `estimate`, with tokens counted here in place of characters. What is applied moves in steps, and only when what was learnt has moved
+//! well beyond one: each move shifts the cut of every conversation.
+
+use std::sync::{Mutex, PoisonError};
+
+use foldhash::fast::RandomState;
+use hashlink::LruCache;
+
+use super::{
+    Prompt, Weights,
+    count::{Family, Tokens, Weighed},
+    estimate::Learner,
+    number, whole,
+    windows::Key,
+};
+
+/// Models that are followed, each at each upstream; of more, those used longest ago are forgotten.
+const MODELS_MAX: usize = 256;
+/// Steps of the ratio.
+const STEP: f64 = 0.02;
+/// A ratio is applied until what was learnt is so many steps away from it: half a step is the nearest, the rest keeps it still.
+const STILL: f64 = 0.8;
+/// A public tokenizer is right, and its model's usage differs by what was not counted, unless it is off by more than this.
+const SNAP: f64 = 0.03;
+/// Steps of the fixed part, in tokens.
+const FIXED_STEP: f64 = 16.0;
+/// Steps of what a figure adds, in tokens: none, half of one, one.
+const FIGURE_STEP: f64 = 0.1;
+/// Figures that weigh as much as one tool does in `estimate`.
+const FIGURES: f64 = 100.0;
+/// How far a correction goes.
+const LEAST: f64 = 0.25;
+const MOST: f64 = 4.0;
+const FIXED_MOST: f64 = 4096.0;
+/// Counts are corrected in millionths.
+const ONE: u64 = 1_000_000;
+
+/// What is applied to the weights of a prompt.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Correction {
+    /// For each token, and for each figure beyond; in millionths.
+    ratio: u64,
+    figure: u64,
+    /// Tokens of every prompt; less than none where too much was counted.
+    fixed: i64,
+}
+
+impl Correction {
+    /// None at all.
+    pub(super) const NONE: Self = Self { ratio: ONE, figure: 0, fixed: 0 };
+
+    /// The same, but that prompts of `from` tokens have `to`.
+    pub(super) fn stretched(self, from: u64, to: u64) -> Self {
+        let scale = |part: u64| u64::try_from(u128::from(part) * u128::from(to) / u128::from(from.max(1))).unwrap_or(u64::MAX);
+        let fixed = i64::try_from(scale(self.fixed.unsigned_abs())).unwrap_or(i64::MAX) * self.fixed.signum();
+        // The rest of each division is made up for, so that nothing falls short.
+        Self { ratio: scale(self.ratio).clamp(ONE / 100, ONE * 100) + 1, figure: scale(self.figure).min(ONE * 100), fixed }
+    }
+
+    /// Of a part of a prompt, to the nearest.
+    pub(super) fn scale(self, tokens: Tokens) -> u64 {
+        let scaled = u128::from(tokens.count) * u128::from(self.ratio) + u128::from(tokens.figures) * u128::from(self.figure);
+        u64::try_from((scaled + u128::from(ONE / 2)) / u128::from(ONE)).unwrap_or(u64::MAX)
+    }
+
+    /// Of a whole prompt.
+    pub(super) fn apply(self, weighed: &Weighed) -> Weights {
+        Weights {
+            items: weighed.items.iter().map(|tokens| self.scale(*tokens)).collect(),
+            pieces: weighed.pieces.iter().map(|pieces| pieces.iter().map(|tokens| self.scale(*tokens)).collect()).collect(),
+            beside: self.scale(weighed.beside).saturating_add_signed(self.fixed),
+        }
+    }
+}
+
+/// A prompt as it was counted here.
+fn prompt(counted: Tokens) -> Prompt {
+    Prompt { characters: number(counted.count.max(1)), tools: number(counted.figures) / FIGURES }
+}
+
+/// What was learnt of each model.
+#[derive(Debug)]
+pub(super) struct Corrections {
+    models: Mutex<LruCache<Key, Lessons, RandomState>>,
+}
+
+impl Default for Corrections {
+    fn default() -> Self {
+        Self { models: Mutex::new(LruCache::with_hasher(MODELS_MAX, RandomState::default())) }
+    }
+}
+
+#[derive(Debug)]
+struct Lessons {
+    learner: Learner,
+    /// The ratio that is applied, what a figure adds, and the fixed part; in tokens.
+    applied: [f64; 3],
+    /// The largest prompt whose usage was as counted, in tokens as the model counts.
+    agreed: u64,
+    /// Replies that taught, up to 255.
+    count: u8,
+}
+
+impl Lessons {
+    fn new(ratio: f64) -> Self {
+        Self { learner: Learner::starting(ratio, 0.0, 0.0), applied: [ratio, 0.0, 0.0], agreed: 0, count: 0 }
+    }
+
+    fn expected(&self, prompt: Prompt) -> f64 {
+        self.learner.ratio(prompt) * prompt.characters
+    }
+
+    /// Moves what is applied by whole steps, if what was learnt is far enough from it.
+    fn settle(&mut self) -> [f64; 3] {
+        let (ratio, fixed, figure) = self.learner.parts();
+        let learnt = [ratio.clamp(LEAST, MOST), (figure / FIGURES).clamp(0.0, 1.0), fixed.clamp(-FIXED_MOST, FIXED_MOST)];
+        for ((applied, learnt), step) in self.applied.iter_mut().zip(learnt).zip([STEP, FIGURE_STEP, FIXED_STEP]) {
+            if (learnt - *applied).abs() > step * STILL {
+                *applied = (learnt / step).round() * step;
+            }
+        }
+        self.applied
+    }
+}
+
+impl Corrections {
+    /// What is applied to a prompt of a model. Of one that nothing was learnt of, by `guess` (how many tokens its characters are taken to be, where that
+    /// was learnt) or by what is known of its family.
+    pub(super) fn of(&self, key: Key, family: Family, counted: Tokens, guess: Option<u64>) -> Correction {
+        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        if models.get(&key).is_none() && (guess.is_some() || !family.is_own) {
+            let by_guess = |tokens| (number(tokens) / prompt(counted).characters).clamp(family.ratio / 2.0, family.ratio * 2.0);
+            models.insert(key, Lessons::new(guess.map_or(family.ratio, by_guess)));
+        }
+        let Some(lessons) = models.get_mut(&key) else { return Correction::NONE };
+        let [ratio, figure, fixed] = lessons.settle();
+        if family.is_own && (ratio - 1.0).abs() <= SNAP {
+            return Correction::NONE;
+        }
+        let sign = if fixed < 0.0 { -1 } else { 1 };
+        let fixed = i64::try_from(whole(fixed.abs())).unwrap_or(0) * sign;
+        Correction { ratio: whole(ratio * number(ONE)), figure: whole(figure * number(ONE)), fixed }
+    }
+
+    /// A reply said that a prompt of so many counted tokens had so many.
+    pub(super) fn learn(&self, key: Key, family: Family, counted: Tokens, tokens: u64) {
+        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        if models.get(&key).is_none() {
+            models.insert(key, Lessons::new(family.ratio));
+        }
+        let Some(lessons) = models.get_mut(&key) else { return };
+        let prompt = prompt(counted);
+        let off = (number(tokens) - lessons.expected(prompt)).abs();
+        if off <= number(tokens) * 0.15 {
+            lessons.agreed = lessons.agreed.max(tokens);
+        }
+        lessons.count = lessons.count.saturating_add(1);
+        lessons.learner.learn(prompt, tokens);
+    }
+
+    /// Whether a prompt was cut short where it was read: its usage is well below what was counted, of a model whose shorter prompts were as counted. Gives
+    /// the largest that was read whole, or 0.
+    pub(super) fn is_cut(&self, key: Key, counted: Tokens, tokens: u64) -> Option<u64> {
+        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        let lessons = models.get(&key)?;
+        let is_cut = lessons.count >= 2 && lessons.agreed > 0 && number(tokens) <= 0.8 * lessons.expected(prompt(counted));
+        is_cut.then_some(lessons.agreed)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+use super::{Correction, Corrections, Key};
+use crate::context::{
+    Prompt,
+    count::{Counting, Family, Tokens, Weighed},
+    estimate::Learners,
+    number,
+    windows::Learnt,
+};
+
+fn key() -> Key {
+    Learnt::default().key("upstream", "model")
+}
+
+fn corrected(correction: Correction, counted: Tokens) -> u64 {
+    correction.apply(&Weighed { beside: counted, ..Weighed::default() }).beside
+}
+
+/// Prose, code, tables and JSON, as agents' prompts have them.
+struct Corpus {
+    random: fastrand::Rng,
+    code: Vec<&'static str>,
+    prose: Vec<&'static str>,
+    table: Vec<&'static str>,
+}
+
+impl Corpus {
+    fn new(seed: u64) -> Self {
+        let sources =
+            [include_str!("../../wire/parts.rs"), include_str!("../../wire/skim.rs"), include_str!("../estimate.rs"), include_str!("../name.rs")];
+        let prose = include_str!("../../../README.md").split("\n\n").filter(|block| !block.contains("```")).collect();
+        Self { random: fastrand::Rng::with_seed(seed), code: sources.to_vec(), prose, table: include_str!("../models.csv").lines().collect() }
+    }
+
+    /// Messages of 1 to 30 KB: of one kind each, the kinds mixed as it comes.
+    fn messages(&mut self) -> Vec<String> {
+        let bytes = self.random.usize(1_000..30_000);
+        let bias = self.random.usize(0..4);
+        let mut messages: Vec<String> = Vec::new();
+        while messages.iter().map(String::len).sum::<usize>() < bytes {
+            let size = self.random.usize(60..3_000);
+            let kind = if self.random.bool() { bias } else { self.random.usize(0..4) };
+            messages.push(self.message(kind, size));
+        }
+        messages
+    }
+
+    fn message(&mut self, kind: usize, size: usize) -> String {
+        let mut text = String::new();
+        while text.len() < size {
+            match kind {
+                0 => text += &format!("{}\n\n", self.random.choice(&self.prose).unwrap()),
+                1 => {
+                    let source = self.random.choice(&self.code).unwrap();
+                    let lines: Vec<&str> = source.lines().collect();
+                    let from = self.random.usize(..lines.len());
+                    text += &lines[from..lines.len().min(from + 12)].join("\n");
+                }
+                2 => text += &format!("{}\n", self.random.choice(&self.table).unwrap()),
+                _ => {
+                    let row = self.random.choice(&self.prose).unwrap();
+                    let words: Vec<&str> = row.split_whitespace().take(9).collect();
+                    let value = serde_json::json!({"id": format!("{:016x}", self.random.u64(..)), "amount": self.random.u32(..100_000), "ok": self.random.bool(),
+                        "at": format!("2026-{:02}-{:02}T10:{:02}:00Z", self.random.u8(1..13), self.random.u8(1..29), self.random.u8(..60)), "note": words.join(" ")});
+                    text += &format!("{value},");
+                }
+            }
+        }
+        text.truncate(text.floor_char_boundary(size));
+        text
+    }
+}
+
+/// The 95th percentile and the mean of relative errors of estimates made before each of 200 replies but the first 20, in thousandths: of what is counted and
+/// corrected, and of the estimate by characters.
+fn errors(vocabulary: &str, model: &str, seed: u64) -> [(u64, u64); 2] {
+    let truth = tiktoken::get_encoding(vocabulary).unwrap();
+    let (corrections, learners, family, key) = (Corrections::default(), Learners::default(), Family::of(model), key());
+    let mut corpus = Corpus::new(seed);
+    let mut all = [Vec::new(), Vec::new()];
+    for reply in 0..220 {
+        let messages = corpus.messages();
+        let mut counting = Counting::new(family.tokenizer);
+        let framed = |sum: Tokens, text: &String| sum.and(counting.text(text.as_bytes(), false)).and(Tokens::added(5));
+        let counted = messages.iter().fold(Tokens::added(3), framed);
+        let tokens: u64 = messages.iter().map(|text| u64::try_from(truth.count(text)).unwrap() + 4).sum::<u64>() + 12;
+        let characters =
+            Prompt { characters: number(messages.iter().map(|text| text.chars().count()).sum::<usize>().try_into().unwrap()), tools: 0.0 };
+        let estimates = [corrected(corrections.of(key, family, counted, None), counted), learners.estimate(model, characters)];
+        for (errors, estimate) in all.iter_mut().zip(estimates).filter(|_| reply >= 20) {
+            errors.push(estimate.abs_diff(tokens) * 1000 / tokens);
+        }
+        corrections.learn(key, family, counted, tokens);
+        learners.learn(model, characters, tokens);
+    }
+    all.map(|mut errors| {
+        errors.sort_unstable();
+        (errors[errors.len() * 95 / 100], errors.iter().sum::<u64>() / 200)
+    })
+}
+
+#[test]
+fn after_twenty_replies_a_prompt_is_counted_within_three_percent_by_any_vocabulary() {
+    for (vocabulary, model) in [
+        ("o200k_base", "gpt-4o"),
+        ("cl100k_base", "mine"),
+        ("llama3", "llama-3.1-8b"),
+        ("qwen2", "qwen2.5:7b"),
+        ("mistral_v3", "mistral-large"),
+        ("deepseek_v3", "deepseek-chat"),
+    ] {
+        let [(counted, mean), (estimated, _)] = errors(vocabulary, model, 11);
+        assert!(counted <= 30 && mean <= 15, "{vocabulary}: {counted} ‰ at the 95th percentile, {mean} ‰ in the mean");
+        assert!(counted < estimated, "{vocabulary}: {estimated} ‰ by characters");
+    }
+}
+
+#[test]
+fn a_public_tokenizer_is_trusted_until_it_is_well_off() {
+    let (corrections, family, key) = (Corrections::default(), Family::of("gpt-4o"), key());
+    let counted = Tokens::added(10_000);
+    for tokens in [10_010, 10_200, 9_900, 10_100].repeat(10) {
+        corrections.learn(key, family, counted, tokens);
+        assert_eq!(corrections.of(key, family, counted, None), Correction::NONE);
+    }
+    for _ in 0..40 {
+        corrections.learn(key, family, counted, 12_000);
+    }
+    let far = corrected(corrections.of(key, family, counted, None), counted);
+    assert!(far.abs_diff(12_000) < 240, "{far}");
+}
+
+#[test]
+fn what_is_applied_moves_seldom() {
+    let (corrections, family, key) = (Corrections::default(), Family::of("llama-4"), key());
+    let mut random = fastrand::Rng::with_seed(5);
+    let (mut moves, mut last) = (0, corrections.of(key, family, Tokens::added(1), None));
+    for reply in 0..300_u32 {
+        let counted = Tokens::added(random.u64(2_000..20_000));
+        // A scatter of four percent around 1.07.
+        let tokens = super::whole(number(counted.count) * (1.05 + 0.04 * random.f64()));
+        corrections.learn(key, family, counted, tokens);
+        let next = corrections.of(key, family, counted, None);
+        moves += u32::from(reply >= 20 && next != last);
+        last = next;
+    }
+    assert!(moves <= 8, "{moves}");
+}
+
+#[test]
+fn before_any_reply_a_model_begins_with_its_family_or_with_what_its_characters_have_taught() {
+    let counted = Tokens::added(1000);
+    let first = |model: &str, guess| corrected(Corrections::default().of(key(), Family::of(model), counted, guess), counted);
+    assert_eq!([first("gpt-4o", None), first("claude-sonnet-4-5", None), first("llama-4", None)], [1000, 1200, 1100]);
+    assert_eq!([first("llama-4", Some(1300)), first("llama-4", Some(90_000))], [1300, 2200]);
+}
+
+#[test]
+fn a_prompt_is_stretched_to_no_less_than_it_was_said_to_be() {
+    let uneven = Correction { ratio: 1_070_000, figure: 400_000, fixed: -32 };
+    for (count, figures, to) in [(1000, 0, 1300), (7, 3, 1_000_000), (123_457, 8_000, 99_999)] {
+        let counted = Tokens { figures, ..Tokens::added(count) };
+        let from = corrected(uneven, counted);
+        let stretched = corrected(uneven.stretched(from, to), counted);
+        assert!((to..=to + 2 + to / 50).contains(&stretched), "{stretched} for {to}");
+    }
+}

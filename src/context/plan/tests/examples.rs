@@ -1,0 +1,1 @@
+//! What comes out, to be read.
