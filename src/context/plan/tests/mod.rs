@@ -2,8 +2,10 @@
 
 mod examples;
 mod rules;
+mod shortening;
 mod steady;
 mod talk;
+mod together;
 
 use std::ops::Range;
 
@@ -75,7 +77,11 @@ impl<'a> Case<'a> {
         let after = Case { outline, weights, ..after };
         assert_eq!(self.body[..self.outline.list.start], after.body[..after.outline.list.start]);
         assert_eq!(self.body[self.outline.list.end..], after.body[after.outline.list.end..]);
-        assert_eq!(plan.tokens, (total(&self.weights), total(&after.weights)));
+        assert_eq!(plan.tokens.0, total(&self.weights));
+        // A text of Gemini's results that has become short is counted together with what surrounds it.
+        let seams = if self.dialect == Dialect::Gemini { 2 * plan.shortened } else { 0 };
+        let left = total(&after.weights);
+        assert!(left <= plan.tokens.1 && plan.tokens.1 <= left + seams, "{:?}, not {left}", plan.tokens);
         assert!(plan.tokens.1 <= self.budget.most, "{:?} {:?}", plan.tokens, self.budget);
         assert_eq!(after.plan(), Verdict::Fits);
         assert_eq!(self.plan(), Verdict::Trim(plan.clone()));
@@ -173,8 +179,8 @@ fn a_plan_keeps_a_conversation_valid_and_what_it_keeps_as_it_was() {
         println!("{name}");
         let whole = Case::new(&talk, talk.len(), budget(1 << 20));
         let tokens = total(&whole.weights);
-        for part in [1, 3, 6, 9] {
-            let case = Case { budget: budget(tokens * part / 10 + 100), ..Case::new(&talk, talk.len(), whole.budget) };
+        for percent in [2, 10, 30, 60, 90] {
+            let case = Case { budget: budget(tokens * percent / 100), ..Case::new(&talk, talk.len(), whole.budget) };
             match case.plan() {
                 Verdict::Fits => assert!(tokens <= case.budget.most),
                 Verdict::Trim(plan) => {
@@ -183,11 +189,11 @@ fn a_plan_keeps_a_conversation_valid_and_what_it_keeps_as_it_was() {
                 }
                 Verdict::TooLarge(least) => {
                     assert!(least > case.budget.most && least <= tokens);
-                    assert!(least <= case.least(), "{least} of {tokens}, not {} for {:?}", case.least(), case.budget);
+                    assert!(least <= case.least(), "{name}: {least} of {tokens}, not {} for {:?}", case.least(), case.budget);
                     refused += 1;
                 }
             }
         }
     }
-    assert!(trimmed > 800 && refused > 20, "{trimmed} {refused}");
+    assert!(trimmed > 1000 && refused > 100, "{trimmed} {refused}");
 }
