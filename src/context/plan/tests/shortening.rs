@@ -39,13 +39,14 @@ fn check(raw: &str, keep: u64) -> Option<String> {
     assert!(is_whole(&text) || !is_whole(raw), "{text}");
     // Both ends are kept, about as much of them as was asked for.
     assert!(super::count(text.as_bytes()) <= keep + 16, "{keep}: {text}");
-    assert!(made.cut.len() * 5 <= raw.len() * 5 && super::wide(text.len()) + 8 >= keep * 2, "{keep}: {text}");
+    assert!(super::super::wide(text.len()) + 8 >= keep * 2, "{keep}: {text}");
     Some(text)
 }
 
 #[test]
 fn no_escape_pair_or_character_is_cut_in_two() {
-    let parts = ["a", "é", "日", "🎉", r"\n", r"\\", r#"\""#, r"\u00e9", r"\ud83c\udf89", r"\r\n", r"\ud83c", r"\uDF89", "word ", r"\\n", r"\/", r"\\\\\\"];
+    let parts =
+        ["a", "é", "日", "🎉", r"\n", r"\\", r#"\""#, r"\u00e9", r"\ud83c\udf89", r"\r\n", r"\ud83c", r"\uDF89", "word ", r"\\n", r"\/", r"\\\\\\"];
     let mut random = Rng::with_seed(1);
     let mut made = 0;
     for round in 0..600 {
@@ -62,7 +63,7 @@ fn no_escape_pair_or_character_is_cut_in_two() {
 #[test]
 fn a_text_is_cut_at_the_end_of_a_line_or_at_a_blank() {
     let lines: String = (100..200).map(|number| format!("line {number}\\r\\n")).collect();
-    assert_eq!(check(&lines, 20).unwrap(), r"line 100\r\nline 101\r\nline 102\r\n[… 283 tokens left out …]\nline 197\r\nline 198\r\nline 199\r\n");
+    assert_eq!(check(&lines, 20).unwrap(), r"line 100\r\nline 101\r\nline 102\r\n[… 282 tokens left out …]\nline 197\r\nline 198\r\nline 199\r\n");
     let words: String = (100..300).map(|number| format!("word{number} ")).collect();
     assert_eq!(check(&words, 16).unwrap(), r"word100 word101 word102\n[… 386 tokens left out …]\nword297 word298 word299 ");
 }
