@@ -65,7 +65,7 @@ fn a_text_is_cut_at_the_end_of_a_line_or_at_a_blank() {
     let lines: String = (100..200).map(|number| format!("line {number}\\r\\n")).collect();
     assert_eq!(check(&lines, 20).unwrap(), r"line 100\r\nline 101\r\nline 102\r\n[… 282 tokens left out …]\nline 197\r\nline 198\r\nline 199\r\n");
     let words: String = (100..300).map(|number| format!("word{number} ")).collect();
-    assert_eq!(check(&words, 16).unwrap(), r"word100 word101 word102\n[… 386 tokens left out …]\nword297 word298 word299 ");
+    assert_eq!(check(&words, 16).unwrap(), r"word100 word101 word102 word103\n[… 386 tokens left out …]\nword297 word298 word299 ");
 }
 
 #[test]
