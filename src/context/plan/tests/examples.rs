@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::{Budget, Case, Outline, Verdict, apply, read};
+use super::{Budget, Case, Verdict, read};
 use crate::wire::Dialect;
 
 const PATH: &str = "/v1/chat/completions";
@@ -15,7 +15,7 @@ fn message(line: &str) -> Value {
     let text = || {
         let (from, to) = words.last().unwrap().split_once("..").unwrap();
         let (from, to): (u32, u32) = (from.parse().unwrap(), to.parse().unwrap());
-        (from..to).map(|number| format!("{number} ")).collect::<String>()
+        (from..to).fold(String::new(), |text, number| text + &number.to_string() + " ")
     };
     match words[0] {
         "call" => {

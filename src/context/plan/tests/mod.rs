@@ -7,7 +7,7 @@ mod steady;
 mod talk;
 mod together;
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 use serde_json::Value;
 use talk::{COURSES, Course, DIALECTS, Talk};
@@ -89,7 +89,11 @@ impl<'a> Case<'a> {
         assert!(new.is_empty(), "{new:?}\n{}\n{}", String::from_utf8_lossy(&self.body), String::from_utf8_lossy(&after.body));
         let kept = self.kept(&after);
         assert_eq!(super::wide(self.outline.items.len() - kept.len()), plan.dropped);
-        self.check_what_stays(&kept);
+        let different: HashSet<&str> = self.outline.items.iter().map(|item| self.text(&item.at)).collect();
+        // Where some are alike, nobody can say which of them was kept.
+        if different.len() == self.outline.items.len() {
+            self.check_what_stays(&kept);
+        }
         after.body
     }
 
@@ -183,7 +187,7 @@ fn talks(seeds: Range<u64>, turns: usize) -> impl Iterator<Item = (String, Talk)
 #[test]
 fn a_plan_keeps_a_conversation_valid_and_what_it_keeps_as_it_was() {
     let (mut trimmed, mut refused) = (0, 0);
-    for (name, talk) in talks(0..24, 12) {
+    for (name, talk) in talks(0..16, 12) {
         println!("{name}");
         let whole = Case::new(&talk, talk.len(), budget(1 << 20));
         let tokens = total(&whole.weights);
@@ -203,5 +207,46 @@ fn a_plan_keeps_a_conversation_valid_and_what_it_keeps_as_it_was() {
             }
         }
     }
-    assert!(trimmed > 1000 && refused > 100, "{trimmed} {refused}");
+    assert!(trimmed > 700 && refused > 60, "{trimmed} {refused}");
+}
+
+#[test]
+fn captured_conversations_stay_valid_too() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/captures");
+    let (mut trimmed, mut refused) = (0, 0);
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let capture: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        for request in capture["requests"].as_array().into_iter().flatten() {
+            let (Some(target), Some(body)) = (request["target"].as_str(), request["body"].as_str()) else { continue };
+            let Some(dialect) = Dialect::of_path(target) else { continue };
+            let Some(outline) = Outline::read(dialect, target, body.as_bytes()) else { continue };
+            if outline.list.is_empty() || outline.is_continued {
+                continue;
+            }
+            let body = body.as_bytes().to_vec();
+            let weights = weigh(&body, &outline);
+            let tokens = total(&weights);
+            let mut case = Case { dialect, path: target, body, outline, weights, budget: budget(tokens) };
+            for percent in [40, 70, 95] {
+                case.budget = Budget { most: tokens * percent / 100, step: tokens / 5 };
+                match case.plan() {
+                    Verdict::Fits => panic!("{}", path.display()),
+                    Verdict::Trim(plan) => {
+                        println!("{}: {:?}", path.display(), plan.tokens);
+                        case.check(&plan);
+                        trimmed += 1;
+                    }
+                    Verdict::TooLarge(least) => {
+                        assert!(least <= case.least(), "{}: {least}, not {}", path.display(), case.least());
+                        refused += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(trimmed > 60 && refused > 300, "{trimmed} {refused}");
 }

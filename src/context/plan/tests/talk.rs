@@ -1,5 +1,7 @@
 //! Conversations made up from a seed, in every dialect, written the way nobody's serializer would: blanks, keys and escapes as chance has them.
 
+use std::fmt::Write;
+
 use fastrand::Rng;
 
 use crate::wire::Dialect;
@@ -50,7 +52,7 @@ impl Talk {
         writer.is_odd = writer.random.bool();
         let (list, head) = writer.head();
         let mut talk = Self { dialect, course, items: Vec::new(), sent: Vec::new(), head, tail: String::new() };
-        talk.head.push_str(&format!("{}:{}[", quoted(list), writer.blank()));
+        talk.head = format!("{}{}:{}[", talk.head, quoted(list), writer.blank());
         talk.tail = format!("{}],{}\"x_unknown\":{{\"messages\":[1,2]}}}}", writer.blank(), writer.blank());
         if writer.random.u8(..4) > 0 && !matches!(dialect, Dialect::AnthropicMessages | Dialect::Gemini) {
             let text = writer.text(30);
@@ -354,7 +356,7 @@ impl Writer {
             match char::from_u32(u32::from(unit)).filter(|letter| letter.is_ascii_alphanumeric() || *letter == ' ') {
                 Some(letter) => written.push(letter),
                 None if unit == 10 => written.push_str("\\n"),
-                None => written.push_str(&format!("\\u{unit:04x}")),
+                None => write!(written, "\\u{unit:04x}").unwrap(),
             }
         }
         written + "\""
