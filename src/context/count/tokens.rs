@@ -90,6 +90,10 @@ impl Counting {
         Self { tokenizer, work: WORK, seen: (30, 10), decoded: Vec::new() }
     }
 
+    pub(in crate::context) fn tokenizer(&self) -> Tokenizer {
+        self.tokenizer
+    }
+
     /// Tokens of a text as it stands in a body. Of a string (`is_quoted`) the escapes are as written.
     pub(in crate::context) fn text(&mut self, raw: &[u8], is_quoted: bool) -> Tokens {
         let mut tokens = Tokens::added(0);
