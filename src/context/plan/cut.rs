@@ -66,15 +66,15 @@ impl<'a> Cut<'a> {
     pub(super) fn take(&mut self, goal: u64, most: u64, count: &mut dyn FnMut(&[u8]) -> u64) -> u64 {
         (self.goal, self.oversized) = (goal, (most / OVERSIZED_SHARE).clamp(OVERSIZED.start, OVERSIZED.end));
         for round in 0..ROUNDS {
-            // What is left of a text is counted once it is known which are shortened; where that is more than was reckoned with, a bit more goes.
-            self.is_sparing = round < 2;
             let before = self.saved;
             self.go();
             let has_changed = self.saved != before;
             self.settle(count);
-            if self.saved >= self.goal || !has_changed {
+            if self.saved >= self.goal || !(has_changed || self.is_sparing) {
                 break;
             }
+            // What is left of a text is counted once it is known which are shortened; where that is more than was reckoned with, more goes.
+            self.is_sparing = round == 0 && has_changed;
         }
         self.saved
     }
