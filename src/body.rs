@@ -50,7 +50,7 @@ impl Ledger {
 
 impl Reservation {
     /// Reserves `bytes` more; false (and nothing reserved) if all together would be over [`HELD_MAX`].
-    fn grow(&mut self, bytes: u64) -> bool {
+    pub fn grow(&mut self, bytes: u64) -> bool {
         let grown =
             self.ledger.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| held.checked_add(bytes).filter(|sum| *sum <= HELD_MAX));
         if grown.is_ok() {

@@ -5,6 +5,7 @@ mod demo;
 mod probe;
 mod run;
 mod summary;
+mod window;
 
 use std::{ffi::OsString, io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -156,8 +157,11 @@ impl Cli {
                 }
                 let selection = Selection { agent: verb.agent, model: verb.model, path: verb.path };
                 let mut out = std::io::stdout().lock();
-                match loaded.print(&mut out, &selection).and_then(|()| writeln!(out, "# prices and windows of other models: as of {}", context::DATE))
-                {
+                let printed = loaded
+                    .print(&mut out, &selection)
+                    .and_then(|()| window::print(&mut out, &loaded.config, &selection))
+                    .and_then(|()| writeln!(out, "# prices and windows of other models: as of {}", context::DATE));
+                match printed {
                     // Whoever reads has seen enough: `pillion check | head`.
                     Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
                     printed => Ok(printed.map(|()| ExitCode::SUCCESS)?),

@@ -6,7 +6,7 @@
 //!            accept, bound    route    1  which upstream, which dialect, who calls        connect, pool,
 //!                             receive  2  the body, held where it may be sent again       clocks, budget
 //!                             admit    3  what it asks, who asks, which conversation it belongs to
-//!                             rewrite  4  the only place where a request changes
+//!                             rewrite  4  the only place where a request changes: what would not fit the model is trimmed
 //!                             send     5  attempt, and perhaps attempt again
 //!  agent ◀────────────────    relay    6  the reply as it comes, observed        ◀──────────────────── model
 //!                             refusal  ×  every way to say no
@@ -36,7 +36,7 @@
 //!
 //! * **I1** `wire`, `context` and `agent` do no I/O and read no clock. (`architecture::pure_modules_touch_no_sockets_and_no_clock`)
 //! * **I2** A reply's bytes are never changed, delayed or gathered beyond what a listed exception says. (`carry`, `streams`, `usage`)
-//! * **I3** A request changes only in `rewrite`. (`headers`, `retries`, `usage`)
+//! * **I3** A request changes only in `rewrite`. (`headers`, `retries`, `usage`, `fitting`)
 //! * **I4** Observing cannot bite: what cannot be read is counted and passed on. (`wire::reading`)
 //! * **I5** Each exchange is reported exactly once, whatever ended it. (the accounting check that ends every test of a fault)
 //! * **I6** Every buffer, table, queue and wait has a bound with a name.

@@ -62,6 +62,10 @@ pub(super) fn print(mut out: impl Write, mut agents: Vec<AgentSums>, took: Durat
         if agent.sdk_retries > 0 {
             line(Look::Odd, &format!("{name}: its SDK asked again {} ×", agent.sdk_retries))?;
         }
+        if agent.trims > 0 {
+            let (prompts, tokens) = (agent.trims, thousands(agent.trimmed_tokens));
+            line(Look::Odd, &format!("{name}: {prompts} prompt{} trimmed by {tokens} tokens", if prompts == 1 { "" } else { "s" }))?;
+        }
         for (tool, sums) in agent.tools.iter().take(MOST) {
             let errors = sums.last_error.as_ref().map(|last| format!(", {} failed ({})", sums.errors, Word(last))).unwrap_or_default();
             let refused = sums.schema_mismatches;
@@ -242,6 +246,15 @@ writer: failed 1 × 429, 1 × timeout_first_token; the last: 429 (insufficient_q
             assert!(text.lines().all(|line| line.replace("\x1b[0m", "").trim_start_matches("\x1b[").chars().count() <= WIDTH + 3), "{text}");
             assert!(text.contains("and 84 more") && text.lines().count() < 60, "{text}");
         }
+    }
+
+    #[test]
+    fn prompts_that_were_trimmed_are_told_of_each_agent() {
+        let trimmed = || Record { trim: Some(fixture::trim()), ..fixture::record() };
+        let once = printed(vec![trimmed(), fixture::record()], false);
+        assert!(once.contains("\nplanner: 1 prompt trimmed by 34.5k tokens\n"), "{once}");
+        let twice = printed(vec![trimmed(), trimmed()], false);
+        assert!(twice.contains("\nplanner: 2 prompts trimmed by 69.1k tokens\n"), "{twice}");
     }
 
     #[test]

@@ -174,7 +174,7 @@ fn entry(reading: &mut Reading<'_>, (i, path, node): (usize, &str, Node), (route
     let when = fields.section("when", when);
     let has_policies = !fields.is_used_up();
     let policy = sections::policy(&mut fields, base);
-    for key in ["context", "limits", "loops"] {
+    for key in ["limits", "loops"] {
         fields.later(key, &[]);
     }
     fields.finish();

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::{AgentRules, AttemptSpans, ByModel, Carry, Config, Context, LogFormat, LogLevel, Policy, Retries, Server, Telemetry, Timeouts, Upstream};
+use super::{
+    AgentRules, AttemptSpans, ByModel, Carry, Config, Context, LogFormat, LogLevel, Policy, Retries, Server, Telemetry, Timeouts, Trim, Trimming,
+    Upstream,
+};
 
 /// `telemetry.otlp.timeout`, as OpenTelemetry's specification has it.
 pub(super) const OTLP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -78,6 +81,12 @@ impl Default for Retries {
             body_max: 16 << 20,
             on_timeout: false,
         }
+    }
+}
+
+impl Default for Trimming {
+    fn default() -> Self {
+        Self { trim: Trim::Oversize, target: 0.7 }
     }
 }
 

@@ -168,7 +168,7 @@ fn route(mut fields: Fields<'_, '_>, upstreams: &Upstreams, base: &Arc<Policy>) 
     let upstream = fields.take("upstream").and_then(|node| named_upstream(fields.reading, &upstream_path, node, upstreams));
     let policy = sections::policy(&mut fields, base);
     let policy = if policy == **base { Arc::clone(base) } else { Arc::new(policy) };
-    for key in ["fallbacks", "context", "limits", "loops"] {
+    for key in ["fallbacks", "limits", "loops"] {
         fields.later(key, &[]);
     }
     fields.finish();

@@ -4,12 +4,13 @@
 use std::{fmt, io};
 
 use super::{
-    ByModel, Carry, Context, Hop, Http2, Otlp, Policy, Prices, Retries, Route, Server, Telemetry, Timeouts, Upstream, When,
+    ByModel, Carry, Context, Hop, Http2, Otlp, Policy, Prices, Retries, Route, Server, Telemetry, Timeouts, Trimming, Upstream, When,
     destinations::{DIALECTS, HTTP2},
     errors::Origin,
     load::Loaded,
     otlp::{COMPRESSIONS, PROTOCOLS},
     reporting::{ATTEMPT_SPANS, FORMATS, LEVELS},
+    sections::TRIMS,
     units::{bytes_text, duration_text},
     values::word_of,
 };
@@ -41,7 +42,7 @@ impl Loaded {
         } else {
             page.selected(selection);
         }
-        page.context(&self.config.context);
+        page.windows(&self.config.context);
         page.telemetry(&self.config.telemetry);
         page.write(out)
     }
@@ -282,6 +283,7 @@ impl Page<'_> {
         self.carry(depth, &policy.carry);
         self.timeouts(depth, &policy.timeouts);
         self.retries(depth, &policy.retries);
+        self.trimming(depth, policy.context);
     }
 
     fn carry(&mut self, depth: usize, carry: &Carry) {
@@ -325,8 +327,14 @@ impl Page<'_> {
         self.value(depth + 1, "retries.on_timeout", retries.on_timeout);
     }
 
-    fn context(&mut self, context: &Context) {
-        self.heading(0, "context:");
+    fn trimming(&mut self, depth: usize, context: Trimming) {
+        self.heading(depth, "context:");
+        self.value(depth + 1, "context.trim", word_of(&TRIMS, &context.trim));
+        self.value(depth + 1, "context.target", context.target);
+    }
+
+    /// What of `context` is no policy: directly behind the rest of it.
+    fn windows(&mut self, context: &Context) {
         let windows: Vec<_> = context.windows.iter().map(|(pattern, tokens)| (pattern, tokens.to_string())).collect();
         self.by_model(1, "context.windows", &windows);
     }

@@ -10,11 +10,10 @@ use std::{
 };
 
 use super::{
-    Config, Policy, Upstream, agents, destinations,
+    Config, Upstream, agents, destinations,
     environment::{self, Environment, put},
     errors::{Errors, Origin, Origins, Problem},
     fields::{Fields, Reading},
-    models,
     proxies::Proxies,
     reporting, sections,
     tree::{self, Node},
@@ -95,11 +94,11 @@ fn config(reading: &mut Reading<'_>, root: Node, flags: &Flags, base: &Path) -> 
     let mut fields = Fields::of(reading, String::new(), root);
     let server = fields.section_or_none("server", |fields| sections::server(fields, base));
     let upstreams = destinations::upstreams(&mut fields, base, &proxies);
-    let policy = Arc::new(sections::policy(&mut fields, &Policy::default()));
+    let (policy, context) = sections::policy_and_windows(&mut fields);
+    let policy = Arc::new(policy);
     let routes = destinations::routes(&mut fields, &upstreams, &policy);
     let mut telemetry = fields.section_or_none("telemetry", |fields| reporting::telemetry(fields, base));
     telemetry.resource = resource;
-    let context = fields.section_or_none("context", models::context);
     fields.later("limits", &[]);
     fields.later("loops", &[]);
     let agents = agents::agents(&mut fields, &routes, &policy);

@@ -66,6 +66,8 @@ pub struct Policy {
     pub timeouts: Timeouts,
     /// How often, how soon and what is tried again.
     pub retries: Retries,
+    /// What becomes of a prompt that would not fit.
+    pub context: Trimming,
 }
 
 /// `server`: the two ports and their bounds.
@@ -178,7 +180,7 @@ pub struct Carry {
     pub via: bool,
     /// Add `x-should-retry: false` to final failures. Default true.
     pub should_retry: bool,
-    /// Add `x-pillion-exchange` and `x-pillion-attempts` to replies. Default true.
+    /// Add `x-pillion-exchange`, `x-pillion-attempts` and `x-pillion-trimmed` to replies. Default true.
     pub exchange_headers: bool,
 }
 
@@ -224,6 +226,24 @@ pub struct Retries {
     pub body_max: u64,
     /// Whether a clock that fires is retried. Default false.
     pub on_timeout: bool,
+}
+
+/// `context`, as far as it is a policy.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Trimming {
+    /// Which prompts are trimmed. Default those that would not fit.
+    pub trim: Trim,
+    /// To what share of the model's window, at most in one step. Default 0.7.
+    pub target: f64,
+}
+
+/// `context.trim`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trim {
+    /// What would not fit.
+    Oversize,
+    /// Nothing.
+    Off,
 }
 
 /// `telemetry`.

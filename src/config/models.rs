@@ -11,7 +11,7 @@ const MOST_PATTERNS: usize = 1000;
 /// `context`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Context {
-    /// Most tokens of a model's prompt, in place of the bundled table's.
+    /// Tokens of a model's window, in place of the bundled table's.
     pub windows: ByModel<u64>,
 }
 
@@ -55,17 +55,14 @@ impl<T> Default for ByModel<T> {
     }
 }
 
-/// `context`.
-pub(super) fn context(mut fields: Fields<'_, '_>) -> Context {
+/// `context.windows`.
+pub(super) fn context(fields: &mut Fields<'_, '_>) -> Context {
     let path = fields.path_of("windows");
     let mut windows = Vec::new();
-    for (pattern, node) in patterns(&mut fields, "windows") {
+    for (pattern, node) in patterns(fields, "windows") {
         let tokens = fields.reading.parsed(&format!("{path}.{pattern}"), node, values::whole(1..=1_000_000_000));
         windows.extend(tokens.map(|tokens| (pattern, tokens)));
     }
-    fields.later("trim", &["off"]);
-    fields.later("target", &[]);
-    fields.finish();
     Context { windows: ByModel(windows) }
 }
 

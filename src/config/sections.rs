@@ -3,16 +3,20 @@
 use std::path::Path;
 
 use super::{
-    Carry, Listen, Policy, Retries, Server, Timeouts,
+    Carry, Context, Listen, Policy, Retries, Server, Timeouts, Trim, Trimming,
     errors::Origin,
     fields::{Fields, Reading},
     listen::listen,
+    models,
     tls::tls,
     values,
 };
 
 /// Most that may be held of one request's body: what all of them may hold together.
 const MOST_BODY: u64 = 256 << 20;
+
+/// What `context.trim` can be.
+pub(super) const TRIMS: [(&str, Trim); 2] = [("oversize", Trim::Oversize), ("off", Trim::Off)];
 
 /// `server`. `base`: the folder that paths of files start from.
 pub(super) fn server(mut fields: Fields<'_, '_>, base: &Path) -> Server {
@@ -36,8 +40,26 @@ pub(super) fn server(mut fields: Fields<'_, '_>, base: &Path) -> Server {
 
 /// The policies that `fields` holds, on top of `base`: the defaults for the file, the file's for a route.
 pub(super) fn policy(fields: &mut Fields<'_, '_>, base: &Policy) -> Policy {
-    let Policy { carry, timeouts, retries } = base.clone();
+    let Policy { context, .. } = *base;
+    let context = fields.section("context", |section| trimming(section, context)).unwrap_or(context);
+    others(fields, base, context)
+}
+
+/// The policies of the file, and what is known of models' windows, which is no policy but stands in the same section.
+pub(super) fn policy_and_windows(fields: &mut Fields<'_, '_>) -> (Policy, Context) {
+    let base = Policy::default();
+    let mut windows = Context::default();
+    let context = fields.section_or_none("context", |mut section| {
+        windows = models::context(&mut section);
+        trimming(section, base.context)
+    });
+    (others(fields, &base, context), windows)
+}
+
+fn others(fields: &mut Fields<'_, '_>, base: &Policy, context: Trimming) -> Policy {
+    let Policy { carry, timeouts, retries, .. } = base.clone();
     Policy {
+        context,
         carry: fields.section("carry", |section| self::carry(section, carry.clone())).unwrap_or(carry),
         timeouts: fields.section("timeouts", |section| self::timeouts(section, timeouts.clone())).unwrap_or(timeouts),
         retries: fields.section("retries", |section| self::retries(section, retries.clone())).unwrap_or(retries),
@@ -92,6 +114,14 @@ fn retries(mut fields: Fields<'_, '_>, mut retries: Retries) -> Retries {
     fields.set("on_timeout", &mut retries.on_timeout, values::switch);
     fields.finish();
     retries
+}
+
+fn trimming(mut fields: Fields<'_, '_>, mut trimming: Trimming) -> Trimming {
+    fields.set("trim", &mut trimming.trim, values::one_of(&TRIMS));
+    // Below, hardly anything is left; above, the cut would move with every turn.
+    fields.set("target", &mut trimming.target, values::number(0.3..=0.95));
+    fields.finish();
+    trimming
 }
 
 fn hosts(fields: &mut Fields<'_, '_>) -> Vec<String> {

@@ -8,12 +8,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method};
 use tokio::time::{Instant, timeout};
 
 use super::{
     exchange::Exchange,
     receive::Received,
+    rewrite::is_plain,
     route::{Target, by_rule},
 };
 use crate::{
@@ -157,9 +158,4 @@ fn conversation(headers: &HeaderMap) -> Option<Arc<str>> {
     let header = headers.get("x-pillion-conversation").and_then(|value| value.to_str().ok());
     let given = header.map(str::to_owned).or_else(|| telemetry::baggage_conversation(headers))?;
     (!given.is_empty() && given.len() <= CONVERSATION_MAX).then(|| given.into())
-}
-
-/// Whether the body is not compressed.
-fn is_plain(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity")
 }

@@ -10,16 +10,17 @@ use bytes::Bytes;
 use http::request;
 use tokio::time::Instant;
 
-use super::{admit::Memory, peer::Peer};
+use super::{admit::Memory, peer::Peer, rewrite};
 use crate::{
     agent::{self, Ending, Place},
+    context::Trimmed,
     drain::{self, Drain, Reached, Stage},
     telemetry::{
         CalledTools, InFlight, KeptTools, Phase, Record, Telemetry, TraceContext,
         names::{Clock, Outcome, Reason},
     },
     upstream::Destination,
-    wire::Tools,
+    wire::{Overflow, Tools},
 };
 
 /// Longest path that is kept.
@@ -39,6 +40,8 @@ pub struct Exchange {
     tools: Option<KeptTools>,
     /// Time spent waiting for others so far.
     waited: Duration,
+    /// What the upstream said of a prompt that did not fit, and that was learnt.
+    learnt: Option<Overflow>,
 }
 
 impl Exchange {
@@ -58,6 +61,7 @@ impl Exchange {
             place: None,
             tools: None,
             waited: Duration::ZERO,
+            learnt: None,
         }
     }
 
@@ -103,6 +107,22 @@ impl Exchange {
     /// It is remembered, and what becomes of it shall be too.
     pub fn remember(&mut self, memory: Memory, place: Option<Place>) {
         self.place = Some((memory, place));
+    }
+
+    /// The upstream has said that the prompt did not fit.
+    pub fn learn(&mut self, overflow: Overflow) {
+        self.learnt = Some(overflow);
+        self.observe(|exchange| {
+            if let (Some((memory, _)), Some(record)) = (&exchange.place, &mut exchange.record) {
+                learn(memory, record, overflow);
+            }
+        });
+    }
+
+    /// It is asked again by what the upstream said: what comes now is said anew.
+    pub(super) fn ask_again(&mut self, trimmed: &Trimmed) {
+        self.learnt = None;
+        rewrite::note(self.record(), trimmed);
     }
 
     /// Keeps what is asked for its span, where the config wants that.
@@ -152,7 +172,7 @@ impl Exchange {
             last.duration = last.started.elapsed();
         }
         if let Some((memory, place)) = self.place.take() {
-            self.observe(|_| conclude(&memory, place, &mut record));
+            self.observe(|exchange| conclude(&memory, place, (&mut record, exchange.learnt)));
         }
         if let Some(tools) = self.tools.take()
             && let Some(called) = called(tools, &record)
@@ -174,7 +194,7 @@ fn called(tools: KeptTools, record: &Record) -> Option<CalledTools> {
 }
 
 /// What an ended exchange teaches.
-fn conclude(memory: &Memory, place: Option<Place>, record: &mut Record) {
+fn conclude(memory: &Memory, place: Option<Place>, (record, learnt): (&mut Record, Option<Overflow>)) {
     if let Some(place) = place {
         let now = Memory::now();
         match record.outcome {
@@ -185,11 +205,21 @@ fn conclude(memory: &Memory, place: Option<Place>, record: &mut Record) {
     }
     let (models, provider) = (&memory.models, record.provider.as_deref());
     let (asked, answered) = (record.call.model.as_deref(), record.reply.model.as_deref());
-    record.prompt_window = asked.and_then(|asked| models.find(provider, asked)?.window);
     record.cost = models.cost(provider, asked, answered, &record.reply.usage);
     if let Some(tokens) = record.reply.usage.input.or(record.reply.counted) {
         models.learn(&record.call, tokens);
     }
+    if let Some(overflow) = record.reply.error.as_ref().and_then(|error| error.overflow).filter(|overflow| learnt != Some(*overflow)) {
+        learn(memory, record, overflow);
+    }
+}
+
+/// What the upstream says of a prompt that did not fit; the window is told by what is known then.
+fn learn(memory: &Memory, record: &mut Record, overflow: Overflow) {
+    let now = Instant::now();
+    let Some(asked) = record.asked() else { return };
+    memory.models.overflowed(asked, overflow, now);
+    record.prompt_window = memory.models.window(asked, now).map(|window| window.tokens);
 }
 
 /// How far it had come, in the memory's words.

@@ -27,13 +27,14 @@ pub use admit::Memory;
 pub use origin::check_origin;
 pub use peer::{Peer, Turn};
 pub use relay::{Broken, Relayed};
+pub use route::leads_to;
 pub use tunnel::Tunnel;
 
 use self::{
     exchange::Exchange,
     refusal::Refusal,
     relay::{Course, Relay},
-    rewrite::{Downward, Template, Upward},
+    rewrite::{Downward, Fitter, Template, Upward},
     route::Target,
     send::{Sending, Sent},
     tunnel::Switch,
@@ -55,6 +56,7 @@ pub struct Proxy {
     telemetry: Telemetry,
     ledger: Ledger,
     memory: Memory,
+    fitter: Fitter,
     drain: Drain,
     /// Our name in `via`: one for each process, so that a request that comes back is known.
     mark: String,
@@ -75,7 +77,8 @@ impl Proxy {
     /// Built once.
     pub fn new(config: Arc<Config>, destinations: Destinations, telemetry: Telemetry, (ledger, memory): (Ledger, Memory), drain: Drain) -> Self {
         let mark = format!("pillion-{:08x}", fastrand::u32(..));
-        Self { config, destinations, telemetry, ledger, memory, drain, mark }
+        let fitter = Fitter::new(&memory.models, &telemetry);
+        Self { config, destinations, telemetry, ledger, memory, fitter, drain, mark }
     }
 
     /// Carries one exchange: up by `carry`, down by `relay`; or says why not by `refuse`.
@@ -117,16 +120,17 @@ impl Proxy {
 
         let (destination, policy) = self.settle(&target, exchange.record().agent.as_deref(), &call)?;
         exchange.admit(destination);
-        let version = head.version;
-        let usage = rewrite::usage(&policy.carry, target.dialect, (&call, &list), &received);
-        let template = self.rewrite(head, (switch.as_ref(), usage), (&target, destination, &policy));
-        let (dialect, stream) = (target.dialect, call.stream);
+        let (version, dialect, stream) = (head.version, target.dialect, call.stream);
         exchange.record().call = call;
+        let fitted = self.fitter.fit(exchange, (&head.headers, policy.context), (received, list)).await?;
+        let usage = rewrite::usage(&policy.carry, exchange.record(), &fitted);
+        let template = self.rewrite(head, (switch.as_ref(), usage, fitted.is_trimmed), (&target, destination, &policy));
 
         let draining = self.drain.stage() >= Stage::Draining;
         let propagate = self.config.telemetry.propagate.then_some(exchange.record().trace);
-        let sending = Sending { destination, template, propagate, policy: &policy, dialect, stream, agent: agent_clock, draining };
-        let sent = send::send(exchange, sending, received).await?;
+        let sending =
+            Sending { destination, template, propagate, policy: &policy, dialect, stream, agent: agent_clock, draining, refit: fitted.refit };
+        let sent = send::send(exchange, sending, fitted.received).await?;
         Ok((sent, Way { policy, dialect, agent, version, switch }))
     }
 
@@ -154,7 +158,7 @@ impl Proxy {
     fn rewrite<'a>(
         &'a self,
         head: request::Parts,
-        (switch, usage): (Option<&'a Switch>, Option<Splice>),
+        (switch, usage, is_trimmed): (Option<&'a Switch>, Option<Splice>, bool),
         to: (&Target, &'a Destination, &'a Policy),
     ) -> Template<'a> {
         let (target, destination, policy) = to;
@@ -162,8 +166,17 @@ impl Proxy {
         let uri = destination.uri(target.forward(upstream));
         let switch = switch.map(|switch| &switch.protocol);
         let usage = usage.filter(|_| target.dialect.is_some_and(|dialect| destination.usage.may_be(dialect, Instant::now())));
-        let upward =
-            Upward { uri, host: destination.host(), upstream, dialect: target.dialect, carry: &policy.carry, mark: &self.mark, switch, usage };
+        let upward = Upward {
+            uri,
+            host: destination.host(),
+            upstream,
+            dialect: target.dialect,
+            carry: &policy.carry,
+            mark: &self.mark,
+            switch,
+            usage,
+            is_trimmed,
+        };
         Template::new(head, upward)
     }
 
@@ -172,9 +185,10 @@ impl Proxy {
         exchange.answered(sent.answer.head.status.as_u16());
         exchange.record().rate_limits = rate_limits(&sent.answer.head.headers, SystemTime::now());
         let name = exchange.record().trace.exchange_id();
-        let attempts = exchange.record().attempts.len();
+        let (attempts, trim) = (exchange.record().attempts.len(), exchange.record().trim);
         let shortened = sent.answer.strip.is_some();
-        let downward = Downward { carry: &way.policy.carry, mark: &self.mark, exchange: name.to_header(), attempts, spent: sent.spent, shortened };
+        let downward =
+            Downward { carry: &way.policy.carry, mark: &self.mark, exchange: name.to_header(), attempts, trim, spent: sent.spent, shortened };
         let mut head = rewrite::reply_head(&mut sent.answer.head, &downward);
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             switch(exchange, &mut head, sent, way);
@@ -201,9 +215,9 @@ impl Proxy {
 fn refuse(mut exchange: Exchange, refusal: &Refusal, dialect: Option<Dialect>) -> Response<Relayed> {
     let record = exchange.record();
     record.clock = refusal.clock;
-    let (name, attempts) = (record.trace.exchange_id(), record.attempts.len());
+    let (name, attempts, trim) = (record.trace.exchange_id(), record.attempts.len(), record.trim);
     let mut response = refusal.answer(record.dialect.or(dialect), name.as_str()).map(Relayed::Own);
-    rewrite::mark_reply(response.headers_mut(), name.to_header(), attempts);
+    rewrite::mark_reply(response.headers_mut(), name.to_header(), attempts, trim);
     if refusal.reason == Reason::Framing && exchange.peer().is_gone() {
         // The request broke off because the agent hung up: dropped unfinished, the exchange says so.
         return response;

@@ -28,6 +28,22 @@ impl Received {
     pub(super) fn is_replayable(&self) -> bool {
         matches!(self, Self::Whole(..))
     }
+
+    /// With another body in the place of the one that was held.
+    pub(super) fn with(self, body: Bytes) -> Self {
+        match self {
+            Self::Whole(_, reservation) => Self::Whole(body, reservation),
+            streamed @ Self::Streamed(..) => streamed,
+        }
+    }
+
+    /// Reserves so many bytes more; false if there is no room for them.
+    pub(super) fn reserve(&mut self, more: usize) -> bool {
+        match self {
+            Self::Whole(_, reservation) => reservation.grow(u64::try_from(more).unwrap_or(u64::MAX)),
+            Self::Streamed(..) => false,
+        }
+    }
 }
 
 /// Reads what has to be held.

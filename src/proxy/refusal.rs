@@ -6,9 +6,10 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::{
+    context::TooLarge,
     telemetry::names::{Clock, Outcome, Reason},
     upstream::Failure,
-    wire::{self, Dialect, ErrorShape},
+    wire::{self, CONTEXT_LENGTH_EXCEEDED, Dialect, ErrorShape, Excess},
 };
 
 /// An answer of our own.
@@ -54,7 +55,7 @@ fn rule(reason: Reason) -> Rule {
         Reason::UriTooLong => row(StatusCode::URI_TOO_LONG, Outcome::Refused, false),
         Reason::BodyTooLarge => row(StatusCode::PAYLOAD_TOO_LARGE, Outcome::Refused, false),
         Reason::ProxyLoop => row(StatusCode::LOOP_DETECTED, Outcome::Refused, false),
-        Reason::Framing | Reason::SlowHead => row(StatusCode::BAD_REQUEST, Outcome::Refused, false),
+        Reason::ContextTooLarge | Reason::Framing | Reason::SlowHead => row(StatusCode::BAD_REQUEST, Outcome::Refused, false),
         Reason::Panic => row(StatusCode::INTERNAL_SERVER_ERROR, Outcome::Refused, true),
     }
 }
@@ -74,6 +75,13 @@ impl Refusal {
                 "Pillion is shutting down and could not finish this request within its grace period (server.grace). Try again",
             )
         }
+    }
+
+    /// A prompt does not fit its model's window, and cannot be made to: said as the provider itself would say it.
+    pub(super) fn too_large(large: &TooLarge, dialect: Option<Dialect>) -> Self {
+        let TooLarge { tokens, least, window, answer } = *large;
+        let excess = Excess { prompt: tokens, least, window, answer };
+        Self::new(Reason::ContextTooLarge, excess.message(dialect))
     }
 
     /// An attempt failed and is not repeated. `attempts` were made, of which this was the last.
@@ -99,7 +107,11 @@ impl Refusal {
     /// The answer, in the dialect's own error shape.
     pub(super) fn answer(&self, dialect: Option<Dialect>, exchange: &str) -> Response<Bytes> {
         let rule = rule(self.reason);
-        let shape = ErrorShape { status: rule.status.as_u16(), code: self.reason.as_str(), message: &self.message, exchange };
+        let code = match self.reason {
+            Reason::ContextTooLarge => CONTEXT_LENGTH_EXCEEDED,
+            reason => reason.as_str(),
+        };
+        let shape = ErrorShape { status: rule.status.as_u16(), code, message: &self.message, exchange };
         let (content_type, body) = wire::error_body(dialect, &shape);
         let mut response = Response::new(body);
         *response.status_mut() = rule.status;

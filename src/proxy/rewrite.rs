@@ -1,7 +1,7 @@
 //! Step 4: the only place where a request changes, and a reply's head. Everything else of them goes on as it came: names in their spelling,
 //! values and repeats in their order.
 
-use std::ops::Range;
+mod fit;
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request, response};
 
@@ -9,8 +9,11 @@ use super::receive::Received;
 use crate::{
     body::Outgoing,
     config::{Carry, Upstream},
-    wire::{Call, Dialect, Splice},
+    telemetry::{Record, Trim},
+    wire::{Dialect, Splice},
 };
+
+pub(super) use fit::{Fitted, Fitter, Refit, is_plain, note};
 
 /// A request as it goes up; the same for every attempt but for a `traceparent` of ours, and token counts that are not asked for any more.
 #[derive(Debug)]
@@ -41,17 +44,15 @@ pub(super) struct Upward<'a> {
     pub switch: Option<&'a HeaderValue>,
     /// Where the body asks for token counts on the agent's behalf, if it shall.
     pub usage: Option<Splice>,
+    /// Whether the body is another than the agent's, and so its length.
+    pub is_trimmed: bool,
 }
 
-/// Where a request's body is to ask for token counts on the agent's behalf: a stream that OpenAI's dialects answer with none unless asked. `list` is where
-/// its messages lie, if that is known.
-pub(super) fn usage(carry: &Carry, dialect: Option<Dialect>, (call, list): (&Call, &Range<usize>), received: &Received) -> Option<Splice> {
-    match (dialect, received) {
-        (Some(dialect), Received::Whole(body, _)) if carry.include_usage && call.stream && call.include_usage != Some(true) => {
-            Splice::usage(dialect, body, list)
-        }
-        _ => None,
-    }
+/// Where a request's body is to ask for token counts on the agent's behalf: a stream that OpenAI's dialects answer with none unless asked.
+pub(super) fn usage(carry: &Carry, record: &Record, fitted: &Fitted) -> Option<Splice> {
+    let Received::Whole(body, _) = &fitted.received else { return None };
+    let asks = carry.include_usage && record.call.stream && record.call.include_usage != Some(true);
+    Splice::usage(record.dialect.filter(|_| asks)?, body, &fitted.list)
 }
 
 impl<'a> Template<'a> {
@@ -65,14 +66,21 @@ impl<'a> Template<'a> {
     /// One attempt's request.
     pub(super) fn request(&self, body: Outgoing) -> Request<Outgoing> {
         let mut headers = request_headers(&self.headers, &self.upward);
+        let mut measure = |length: usize| {
+            if headers.contains_key(header::CONTENT_LENGTH) {
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            }
+        };
         let body = match (&self.upward.usage, body) {
             (Some(splice), Outgoing::Whole(bytes)) => {
+                measure(splice.length(bytes.len()));
                 // What is to be taken out of the reply must be readable.
                 headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-                if headers.contains_key(header::CONTENT_LENGTH) {
-                    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(splice.length(bytes.len())));
-                }
                 Outgoing::Pieces([bytes.slice(..splice.at.start), splice.with.into(), bytes.slice(splice.at.end..)])
+            }
+            (None, Outgoing::Whole(bytes)) if self.upward.is_trimmed => {
+                measure(bytes.len());
+                Outgoing::Whole(bytes)
             }
             (_, body) => body,
         };
@@ -95,6 +103,11 @@ impl<'a> Template<'a> {
     /// Asks for them no more: the request is the agent's own again.
     pub(super) fn stop_asking(&mut self) {
         self.upward.usage = None;
+    }
+
+    /// Sends another body from now on; `usage`: where that is to ask for token counts.
+    pub(super) fn trim(&mut self, usage: Option<Splice>) {
+        (self.upward.usage, self.upward.is_trimmed) = (usage, true);
     }
 
     /// Puts our own `traceparent` in place of the agent's.
@@ -176,6 +189,8 @@ pub(super) struct Downward<'a> {
     pub exchange: HeaderValue,
     /// How many attempts were made.
     pub attempts: usize,
+    /// What was taken out of the prompt.
+    pub trim: Option<Trim>,
     /// Whether this is a failure after which the agent's SDK shall not try again.
     pub spent: bool,
     /// Whether something is taken out of the body, so that its stated length is not its length.
@@ -218,18 +233,23 @@ fn reply_headers(from: HeaderMap, protocol: Option<HeaderValue>, downward: &Down
         to.append("x-should-retry", HeaderValue::from_static("false"));
     }
     if downward.carry.exchange_headers {
-        mark_reply(&mut to, downward.exchange.clone(), downward.attempts);
+        mark_reply(&mut to, downward.exchange.clone(), downward.attempts, downward.trim);
     }
     to
 }
 
 const EXCHANGE: HeaderName = HeaderName::from_static("x-pillion-exchange");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-pillion-attempts");
+const TRIMMED: HeaderName = HeaderName::from_static("x-pillion-trimmed");
 
-/// `x-pillion-exchange` and `x-pillion-attempts`.
-pub(super) fn mark_reply(headers: &mut HeaderMap, exchange: HeaderValue, attempts: usize) {
+/// `x-pillion-exchange`, `x-pillion-attempts`, and where it applies `x-pillion-trimmed`.
+pub(super) fn mark_reply(headers: &mut HeaderMap, exchange: HeaderValue, attempts: usize, trim: Option<Trim>) {
     headers.append(EXCHANGE, exchange);
     headers.append(ATTEMPTS, HeaderValue::from(attempts));
+    if let Some(Trim { messages, tokens, .. }) = trim {
+        let told = format!("messages={messages} tokens={tokens}");
+        headers.append(TRIMMED, HeaderValue::try_from(told).expect("words and digits"));
+    }
 }
 
 /// Names listed in `connection`, which belong to this hop (RFC 9110 §7.6.1). Options of the connection itself are no names.

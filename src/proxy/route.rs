@@ -67,6 +67,14 @@ pub(super) fn locate(config: &Config, head: &request::Parts) -> Result<Target, R
     Ok(Target { agent, agent_source, upstream, dialect, path: path.to_owned(), below })
 }
 
+/// Where a request with this path goes, as far as it and these say it, and in which dialect.
+pub fn leads_to(config: &Config, path: &str, agent: Option<&str>, model: Option<&str>) -> Option<(Arc<Upstream>, Option<Dialect>)> {
+    let routed = config.route(path, agent, model).and_then(|route| route.upstream.clone());
+    let upstream = routed.or_else(|| config.only_upstream.clone()).or_else(|| Some(choose(config, path, path, &HeaderMap::new())?.0))?;
+    let dialect = Dialect::of_path(path).or(upstream.dialect);
+    Some((upstream, dialect))
+}
+
 fn no_route(path: &str) -> Refusal {
     let shown: String = path.chars().take(80).collect();
     Refusal::new(

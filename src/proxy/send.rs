@@ -13,17 +13,18 @@ use super::{
     opening::{Answer, Opening},
     receive::Received,
     refusal::Refusal,
-    rewrite::Template,
+    rewrite::{Refit, Template},
 };
 use crate::{
     body::{Outgoing, UploadProgress},
     config::Policy,
+    context::Trimmed,
     telemetry::{
         ANSWER_MAX, Attempt, RetryCause, TraceContext,
         names::{AttemptResult, Clock, Reason},
     },
     upstream::{Advice, Again, AgentLimit, AttemptClocks, Attempted, Backoff, Deadlines, Destination, Failure, advice, retryable_status},
-    wire::{Dialect, ReplyError},
+    wire::{Dialect, Overflow, ReplyError, Splice},
 };
 
 /// What is sent, where to, and under which policy.
@@ -45,6 +46,8 @@ pub(super) struct Sending<'a> {
     pub agent: Option<(AgentLimit, Instant)>,
     /// Whether Pillion is being stopped: then nothing is tried again.
     pub draining: bool,
+    /// What may be done once where the upstream says that the prompt does not fit.
+    pub refit: Option<Refit>,
 }
 
 /// What goes on to the agent.
@@ -64,8 +67,18 @@ struct Repeat {
     reason: &'static str,
     wait: Duration,
     fresh: bool,
-    /// It costs nothing of what the config grants: neither one of the attempts nor of the budget.
-    free: bool,
+    change: Change,
+}
+
+/// What is other than before. A request that changes costs nothing of what the config grants: neither one of the attempts nor of the budget.
+#[derive(Debug)]
+enum Change {
+    /// Nothing.
+    None,
+    /// Token counts are not asked for any more.
+    Unasked,
+    /// The prompt is shorter.
+    Trimmed(Box<Trimmed>),
 }
 
 /// How one attempt ended, where it is not simply passed on.
@@ -86,7 +99,7 @@ pub(super) async fn send(exchange: &mut Exchange, mut sending: Sending<'_>, rece
     let replayable = received.is_replayable();
     let mut body = Some(received);
     let mut cause = None;
-    let (mut fresh, mut stale_spent, mut unasked) = (false, false, false);
+    let (mut fresh, mut stale_spent, mut unasked, mut free) = (false, false, false, 0);
     loop {
         let (outgoing, upload) = next_body(&mut body);
         let mut deadlines = sending.deadlines(exchange, upload.is_none());
@@ -99,13 +112,17 @@ pub(super) async fn send(exchange: &mut Exchange, mut sending: Sending<'_>, rece
             }
             Err(setback) => setback,
         };
-        let made = exchange.record().attempts.len() - usize::from(unasked);
-        let repeat = if replayable { sending.repeat(&setback, made, &mut stale_spent) } else { None };
-        let now = Instant::now();
+        let made = exchange.record().attempts.len() - free;
         deadlines.end_attempt();
+        let repeat = match setback.overflow() {
+            Some(overflow) => sending.fit(exchange, overflow, &deadlines).await,
+            None if replayable => sending.repeat(&setback, made, &mut stale_spent),
+            None => None,
+        };
+        let now = Instant::now();
         let repeat = repeat.filter(|repeat| deadlines.allows(now + repeat.wait));
         // A stale connection says nothing about the upstream's health: its one repetition is free.
-        let paid = repeat.as_ref().is_some_and(|repeat| repeat.fresh || repeat.free || sending.destination.budget.withdraw(retries, now));
+        let paid = repeat.as_ref().is_some_and(|repeat| repeat.fresh || repeat.is_free() || sending.destination.budget.withdraw(retries, now));
         if repeat.is_some() && !paid {
             exchange.record().budget_exhausted = true;
         }
@@ -114,10 +131,9 @@ pub(super) async fn send(exchange: &mut Exchange, mut sending: Sending<'_>, rece
                 drop(setback);
                 exchange.wait(sleep(repeat.wait)).await;
                 fresh = repeat.fresh;
-                if repeat.free {
-                    unasked = true;
-                    sending.template.stop_asking();
-                }
+                free += usize::from(repeat.is_free());
+                unasked |= matches!(repeat.change, Change::Unasked);
+                sending.change(exchange, repeat.change, &mut body);
                 cause = Some(RetryCause { reason: repeat.reason, wait: repeat.wait });
             }
             None => return sending.last(exchange, setback, replayable, deadlines),
@@ -135,6 +151,22 @@ fn next_body(body: &mut Option<Received>) -> (Outgoing, Option<Arc<UploadProgres
         }
         Some(Received::Streamed(upload, progress)) => (Outgoing::Streamed(upload), Some(progress)),
         None => (Outgoing::Whole(bytes::Bytes::new()), None),
+    }
+}
+
+impl Repeat {
+    fn is_free(&self) -> bool {
+        !matches!(self.change, Change::None)
+    }
+}
+
+impl Setback {
+    /// What is said of a prompt that did not fit, where the reply failed by that. (Limits of a rate use like words.)
+    fn overflow(&self) -> Option<Overflow> {
+        match self {
+            Self::Reply { status: 400 | 413 | 422 | 500, error, .. } | Self::Reply { event: true, error, .. } => error.as_ref()?.overflow,
+            _ => None,
+        }
     }
 }
 
@@ -206,7 +238,7 @@ impl Sending<'_> {
         }
         let status = answer.head.status.as_u16();
         let holds = self.policy.carry.hold_head && answer.is_readable_stream();
-        let opening = if asks_for_a_look(status, &answer.head.headers) || asked && matches!(status, 400 | 422) {
+        let opening = if asks_for_a_look(status, &answer.head.headers) || (asked || self.refit.is_some()) && matches!(status, 400 | 413 | 422) {
             exchange.wait(answer.look_at_failure()).await
         } else if holds {
             exchange.wait(answer.hold(deadlines)).await
@@ -261,15 +293,15 @@ impl Sending<'_> {
         let left = u32::try_from(made).is_ok_and(|made| made < retries.attempts);
         let backoff = Backoff::of(retries);
         let nth = u32::try_from(made.saturating_sub(1)).unwrap_or(u32::MAX);
-        let after = |reason: &'static str, wait: Duration| Some(Repeat { reason, wait, fresh: false, free: false });
+        let after = |reason: &'static str, wait: Duration| Some(Repeat { reason, wait, fresh: false, change: Change::None });
         match setback {
             // The agent has not asked for what was refused: it is not to learn of it.
-            Setback::Unasked(_) => Some(Repeat { reason: "include_usage", wait: Duration::ZERO, fresh: false, free: true }),
+            Setback::Unasked(_) => Some(Repeat { reason: "include_usage", wait: Duration::ZERO, fresh: false, change: Change::Unasked }),
             _ if self.draining => None,
             Setback::Failure(failure) => match (failure.again, failure.clock) {
                 (Again::Stale, _) if !*stale_spent && retries.attempts > 1 => {
                     *stale_spent = true;
-                    Some(Repeat { reason: "stale_connection", wait: Duration::ZERO, fresh: true, free: false })
+                    Some(Repeat { reason: "stale_connection", wait: Duration::ZERO, fresh: true, change: Change::None })
                 }
                 (Again::Unsent, _) if left => after("connect", backoff.shortened().wait(nth, fastrand::f64())),
                 (Again::Unprocessed(reason), _) if left => after(reason, backoff.shortened().wait(nth, fastrand::f64())),
@@ -285,6 +317,29 @@ impl Sending<'_> {
                 }
             }
             Setback::Reply { .. } => None,
+        }
+    }
+
+    /// The upstream says that the prompt does not fit: once, it is trimmed by what it says and sent again. Else there is no use in trying.
+    async fn fit(&mut self, exchange: &mut Exchange, overflow: Overflow, deadlines: &Deadlines) -> Option<Repeat> {
+        let refit = self.refit.take().filter(|_| !self.draining && deadlines.allows(Instant::now()))?;
+        let trimmed = refit.after(exchange, overflow).await?;
+        Some(Repeat { reason: "context_length", wait: Duration::ZERO, fresh: false, change: Change::Trimmed(trimmed) })
+    }
+
+    /// Makes the next attempt another than the last one.
+    fn change(&mut self, exchange: &mut Exchange, change: Change, body: &mut Option<Received>) {
+        match change {
+            Change::None => {}
+            Change::Unasked => self.template.stop_asking(),
+            Change::Trimmed(trimmed) => {
+                exchange.ask_again(&trimmed);
+                let asks = self.template.asks_for_usage();
+                let usage = self.dialect.filter(|_| asks).and_then(|dialect| Splice::usage(dialect, &trimmed.body, &trimmed.list));
+                self.template.trim(usage);
+                // What is reserved for the one before is enough.
+                *body = body.take().map(|body| body.with(trimmed.body));
+            }
         }
     }
 

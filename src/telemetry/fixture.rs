@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     names::{AttemptResult, Outcome},
-    record::{Attempt, ConnectPhases, Phase, Record, RetryCause},
+    record::{Attempt, ConnectPhases, Phase, Record, RetryCause, Trim},
     trace::TraceContext,
 };
 use crate::{
@@ -91,6 +91,12 @@ pub(crate) fn tool_run() -> ToolRun {
         span_id: 0x123,
         parent: 0x456,
     }
+}
+
+/// Twelve messages were left out and two texts shortened.
+pub(crate) fn trim() -> Trim {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_268_800_125);
+    Trim { messages: 12, texts: 2, tokens: 34_567, at }
 }
 
 /// An attempt over a new connection to `192.0.2.1:443` that took 100 ms.

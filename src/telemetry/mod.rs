@@ -39,15 +39,15 @@ mod trace;
 
 use contents::Capture;
 pub use contents::{ANSWER_MAX, Captured};
+pub use logs::{Grouped, Short, Word};
 use logs::{Log, LogLayer};
-pub use logs::{Short, Word};
 pub use metrics::{ConnectionGauge, Exposition, InFlight};
 use metrics::{Metrics, Probe, Trace};
 use names::{Outcome, Reason, Side};
 use otlp::Otlp;
 pub use otlp::StartError;
 use recent::Recent;
-pub use record::{Attempt, ConnectPhases, Phase, RateLimit, Record, RetryCause};
+pub use record::{Attempt, ConnectPhases, Phase, RateLimit, Record, RetryCause, Trim};
 use schemas::Schemas;
 pub use schemas::{CalledTools, KeptTools};
 pub use trace::{ExchangeId, TraceContext, baggage_agent, baggage_conversation};

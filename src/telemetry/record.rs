@@ -11,11 +11,12 @@ use tokio::time::Instant;
 
 use super::{
     contents::Captured,
-    names::{AttemptResult, Clock, ERROR_OTHER, LimitKind, Outcome, Reason},
+    names::{AttemptResult, Clock, ERROR_OTHER, LimitKind, Outcome, Reason, Strategy},
     trace::TraceContext,
 };
 use crate::{
     agent::{Conversation, Source, ToolError, ToolRun},
+    context::{Asked, Counted},
     wire::{Call, Dialect, Reply},
 };
 
@@ -87,8 +88,12 @@ pub struct Record {
     pub within: Option<u64>,
     /// Runs of tools whose results this request brought.
     pub tools: Vec<ToolRun>,
-    /// The prompt's tokens, as they were estimated before the provider counted them.
+    /// The tokens of the prompt that went up, as they were estimated or counted before the provider counted them.
     pub prompt_tokens: Option<u64>,
+    /// The same, where its texts were counted.
+    pub counted: Option<Counted>,
+    /// What was taken out of the prompt, so that it fits.
+    pub trim: Option<Trim>,
     /// The model's window in tokens, where it is known.
     pub prompt_window: Option<u64>,
     /// What it has cost in USD, where prices and counts are known.
@@ -134,6 +139,12 @@ impl Record {
     pub(super) fn prompt_tokens(&self) -> Option<(u64, bool)> {
         let counted = self.reply.usage.input.map(|tokens| (tokens, false));
         counted.or_else(|| Some((self.prompt_tokens?, true)))
+    }
+
+    /// Whose prompt it is, for what is known of models; `None` before that is settled.
+    pub fn asked(&self) -> Option<Asked<'_>> {
+        let (dialect, upstream) = (self.dialect?, self.upstream.as_deref()?);
+        Some(Asked { dialect, path: &self.path, provider: self.provider.as_deref(), upstream, call: &self.call })
     }
 
     /// Our reason, where the answer was our own.
@@ -263,10 +274,34 @@ pub struct Attempt {
 /// Why an attempt was repeated, and how long was waited before.
 #[derive(Debug, Clone)]
 pub struct RetryCause {
-    /// Label value: a status (`500`), `connect`, `goaway`, `refused_stream`, `stale_connection`, `stream_error`, `timeout`.
+    /// Label value: a status (`500`), `connect`, `context_length`, `include_usage`, `goaway`, `refused_stream`, `stale_connection`, `stream_error`, `timeout`.
     pub reason: &'static str,
     /// The wait before it.
     pub wait: Duration,
+}
+
+/// What was taken out of a prompt that would not have fitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trim {
+    /// Messages left out.
+    pub messages: u64,
+    /// Texts shortened.
+    pub texts: u64,
+    /// Tokens taken away.
+    pub tokens: u64,
+    /// When.
+    pub at: SystemTime,
+}
+
+impl Trim {
+    /// How.
+    pub fn strategy(&self) -> Strategy {
+        match (self.messages, self.texts) {
+            (0, _) => Strategy::Shorten,
+            (_, 0) => Strategy::Drop,
+            _ => Strategy::ShortenAndDrop,
+        }
+    }
 }
 
 /// How long the steps of a new connection took. A step that was not needed is `None`.
@@ -339,6 +374,8 @@ impl Record {
             within: None,
             tools: Vec::new(),
             prompt_tokens: None,
+            counted: None,
+            trim: None,
             prompt_window: None,
             cost: None,
             looping: false,

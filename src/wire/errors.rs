@@ -4,14 +4,14 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::Dialect;
+use super::{Dialect, excess};
 
 /// What an error of ours says, before it is put in a dialect's shape.
 #[derive(Debug, Clone)]
 pub struct ErrorShape<'a> {
     /// The HTTP status.
     pub status: u16,
-    /// Our reason, e.g. `timeout_first_token`: OpenAI's `code`.
+    /// Our reason, e.g. `timeout_first_token`, or [`super::CONTEXT_LENGTH_EXCEEDED`]: OpenAI's `code`.
     pub code: &'a str,
     /// One or two sentences for the person who reads the traceback.
     pub message: &'a str,
@@ -57,7 +57,7 @@ enum Body<'a> {
 struct OpenaiError<'a> {
     message: &'a str,
     r#type: &'static str,
-    /// Always there, always `null`: SDKs expect the key.
+    /// Always there, mostly `null`: SDKs expect the key.
     param: Option<&'a str>,
     code: &'a str,
 }
@@ -80,7 +80,7 @@ impl<'a> Body<'a> {
         let ErrorShape { status, code, message, exchange } = *error;
         match dialect {
             Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::OpenaiCompletions | Dialect::OpenaiEmbeddings => {
-                Self::Openai { error: OpenaiError { message, r#type: openai_type(status), param: None, code } }
+                Self::Openai { error: OpenaiError { message, r#type: openai_type(status), param: excess::param(dialect, code), code } }
             }
             Dialect::AnthropicMessages => {
                 Self::Anthropic { r#type: "error", error: AnthropicError { r#type: anthropic_type(status), message }, request_id: exchange }

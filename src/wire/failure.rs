@@ -1,20 +1,43 @@
-//! Reads errors that providers tell, as an object or a text. Their messages are left alone: they can quote the prompt.
+//! Reads errors that providers tell, as an object or a text. Their messages are looked through for numbers and never kept: they can quote the prompt.
 
-use super::{ReplyError, json::Json, overflow};
+use std::borrow::Cow;
+
+use super::{ReplyError, json::Json, overflow, overflow::Overflow, skim::unescaped_lossy};
 
 /// Longest kind or code that is kept, in characters.
 const WORD_MAX: usize = 64;
 
-/// What an error object (or text) says. A text says nothing but that there was an error.
+/// What an error object (or text) says. Of a text, and of an object's sentences, only the numbers of a prompt that was too long.
 pub(super) fn read(error: Json<'_>) -> ReplyError {
     let [kind, status, code] = error.fields(["type", "status", "code"]).unwrap_or_default();
     // An event's own `"type": "error"` is no kind of error.
     let kind = kind.and_then(word).filter(|kind| kind != "error").or_else(|| status.and_then(word));
     let number = code.or(status).and_then(http_status);
     let code = code.and_then(word).filter(|code| code.parse::<u64>().is_err());
+    let overflow = overflow(error, kind.as_deref(), code.as_deref());
     let status = number.or_else(|| code.as_deref().and_then(status_of)).or_else(|| kind.as_deref().and_then(status_of));
-    let overflow = overflow::read(kind.as_deref(), code.as_deref(), "");
+    // Whoever says so in a sentence alone would have answered 400.
+    let status = status.or_else(|| overflow.map(|_| 400));
     ReplyError { kind, code, status, overflow }
+}
+
+/// What it says of a prompt that was too long, wherever its sentences stand: in `message` (most), `Message` (Amazon), `detail` (FastAPI), an `error` or
+/// `errors` of its own (gateways), or `metadata` (OpenRouter, which quotes the provider). llama.cpp has numbers beside its words.
+fn overflow(error: Json<'_>, kind: Option<&str>, code: Option<&str>) -> Option<Overflow> {
+    let names = ["message", "Message", "detail", "error", "errors", "metadata", "n_prompt_tokens", "n_ctx"];
+    let Some([message, upper, detail, inner, errors, metadata, prompt, window]) = error.fields(names) else {
+        return overflow::read(kind, code, &sentence(error));
+    };
+    let words = [message, upper, detail, inner, errors, metadata].into_iter().flatten().map(sentence).collect::<Vec<_>>().join(" ");
+    let told = overflow::read(kind, code, &words)?;
+    let number = |value: Option<Json<'_>>| value.and_then(Json::tokens).filter(|tokens| *tokens > 0);
+    Some(Overflow { window: number(window).or(told.window), prompt: number(prompt).or(told.prompt), answer: told.answer })
+}
+
+/// The beginning of a text, or of whatever stands in its place.
+fn sentence(value: Json<'_>) -> Cow<'_, str> {
+    let raw = value.quoted().unwrap_or(value.raw());
+    unescaped_lossy(&raw[..raw.len().min(overflow::WORDS_MAX)])
 }
 
 /// Whether a value that stands where an error would is one: a text, or an object that says something.
@@ -44,6 +67,9 @@ fn status_of(word: &str) -> Option<u16> {
         "invalidrequest"
         | "badrequest"
         | "contextlengthexceeded"
+        | "exceedcontextsize"
+        | "modelcontextwindowexceeded"
+        | "contextwindowexceeded"
         | "invalidargument"
         | "failedprecondition"
         | "outofrange"

@@ -9,6 +9,7 @@ mod call;
 mod decoding;
 mod edit;
 mod errors;
+mod excess;
 mod facts;
 mod failure;
 #[cfg(fuzzing)]
@@ -44,6 +45,7 @@ mod zstd;
 pub use call::{Call, OutputType};
 pub use edit::{Edit, apply};
 pub use errors::{ErrorShape, error_body, error_event};
+pub use excess::{CONTEXT_LENGTH_EXCEEDED, Excess};
 pub use mark::{TextMark, hash};
 pub use message::{CalledTool, Data, Message, Role, Text, ToolResult, mark};
 pub use outline::{Item, Link, Outline, Piece, PieceKind};

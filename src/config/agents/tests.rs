@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Asking, is_agent_name, sha256};
-use crate::config::{Config, Environment, Flags, read};
+use crate::config::{Config, Environment, Flags, Trim, Trimming, read};
 
 fn outcome(yaml: &str) -> Result<Config, String> {
     let environment: Environment = std::iter::empty::<(&str, &str)>().collect();
@@ -146,4 +146,23 @@ fn names_are_words_not_paths() {
     for name in ["", " ", "a/b", "a\nb", "{agent}", &"x".repeat(65)] {
         assert!(!is_agent_name(name), "{name}");
     }
+}
+
+#[test]
+fn trimming_is_by_the_agent_then_the_route_then_the_file_and_windows_are_the_file_s_alone() {
+    let config = config(
+        "context: {target: 0.5, windows: {m: 100}}
+routes: [{path: /v1/*, context: {trim: off}}]
+agents: [{name: a, context: {target: 0.9}}]",
+    );
+    let check = |path: &str, agent: Option<&str>, expected: (Trim, f64)| {
+        let Trimming { trim, target } = config.policy(path, agent, None).context;
+        assert_eq!((trim, target.to_string()), (expected.0, expected.1.to_string()), "{path} {agent:?}");
+    };
+    check("/api/chat", None, (Trim::Oversize, 0.5));
+    check("/api/chat", Some("a"), (Trim::Oversize, 0.9));
+    check("/v1/x", None, (Trim::Off, 0.5));
+    check("/v1/x", Some("a"), (Trim::Off, 0.9));
+    let expected = "f:1: agents[0].context.windows: unknown key; known here: trim, target";
+    assert_eq!(outcome("agents: [{name: a, context: {windows: {m: 1}}}]").err().as_deref(), Some(expected));
 }

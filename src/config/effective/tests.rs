@@ -78,10 +78,10 @@ carry: {include_usage: false, hold_head: false, error_events: false, via: false,
 timeouts: {connect: 1s, first_byte: 2s, first_token: 3s, idle: 4s, total: 5s, stream_total: 6s, upload: 7s, reader: 8s}
 retries: {attempts: 2, backoff: {initial: 1ms, max: 2ms}, retry_after_max: 3s, budget: {ratio: 1.5, per_second: 2.5, burst: 3.5}, body_max: 5, on_timeout: true}
 telemetry: {otlp: {endpoint: 'http://c/x', timeout: 1s}, sample: 0.1, log: {level: off, format: json}, max_agents: 1, max_series: 101, propagate: true, attempt_spans: always, capture_content: true, prices: {'gpt-?': {input: 0.5, output: 2, cache_read: 0, cache_write: 1e-3}, b: {}}}
-context: {windows: {'a*': 5, '$x: \"y\"': 6}}
+context: {trim: off, target: 0.4, windows: {'a*': 5, '$x: \"y\"': 6}}
 upstreams: {a: {url: 'https://a:1/b', dialect: gemini}}
-routes: [{path: '/*', model: 'm ?', agent: 'null', upstream: a, carry: {via: true}, retries: {attempts: 9}}, {}]
-agents: [{name: 'a b', when: {header: {x.y: '*', b: '?'}, path: '/*', system: \"x: 'y'*\", api_key_sha256: '12345678'}}, {name: c, timeouts: {idle: off}, carry: {via: true}}]
+routes: [{path: '/*', model: 'm ?', agent: 'null', upstream: a, carry: {via: true}, context: {trim: oversize}, retries: {attempts: 9}}, {}]
+agents: [{name: 'a b', when: {header: {x.y: '*', b: '?'}, path: '/*', system: \"x: 'y'*\", api_key_sha256: '12345678'}}, {name: c, timeouts: {idle: off}, carry: {via: true}, context: {target: 0.5}}]
 ";
     for text in [all, ""] {
         let first = loaded(text, &[]);
@@ -104,7 +104,7 @@ fn no_key_of_the_config_is_left_out() {
         "connect first_byte first_token idle total stream_total upload reader",
         "attempts initial max retry_after_max ratio per_second burst body_max on_timeout",
     ])
-    .chain(["otlp sample level format max_agents max_series propagate attempt_spans capture_content prices windows"])
+    .chain(["otlp sample level format max_agents max_series propagate attempt_spans capture_content prices trim target windows"])
     .flat_map(str::split_whitespace)
     {
         assert!(text.lines().any(|line| line.trim_start().starts_with(&format!("{key}: "))), "{key}\n{text}");

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::*;
 use crate::{
-    config::{AttemptSpans, Carry, LogFormat, LogLevel, Prices, Retries, Timeouts},
+    config::{AttemptSpans, Carry, LogFormat, LogLevel, Prices, Retries, Timeouts, Trim, Trimming},
     wire::Dialect,
 };
 
@@ -73,7 +73,7 @@ telemetry:
   capture_content: true
   semconv: "1.41"
   prices: {"gpt-4o*": {input: 2, output: 8.5}, tiny: {input: 0}}
-context: {windows: {"gpt-4o*": 1000, tiny: 8192}}
+context: {trim: off, target: 0.5, windows: {"gpt-4o*": 1000, tiny: 8192}}
 "#;
 
 const KEYS: [(&str, &str); 2] = [("TOKEN", "t0ken"), ("OPENAI_API_KEY", "sk-1\n")];
@@ -95,6 +95,7 @@ fn every_key_reaches_its_place() {
     let prices = config.telemetry.prices.of("gpt-4o-mini").copied();
     assert_eq!(prices, Some(Prices { input: Some(2.0), output: Some(8.5), ..Prices::default() }));
     assert_eq!((config.context.windows.of("tiny"), config.context.windows.of("small")), (Some(&8192), None));
+    assert_eq!(config.policy.context, Trimming { trim: Trim::Off, target: 0.5 });
     let expected = Retries {
         attempts: 5,
         backoff_initial: Duration::from_millis(1),
@@ -182,7 +183,7 @@ routes:
     fallbacks: [openai]
     timeouts: {total: soon}
   - 5
-context: {trim: oversize, windows: {a: 0}}
+context: {trim: always, target: 0.99, windows: {a: 0}}
 limits: {queue: 1}
 telemetry:
   sample: 2
@@ -216,7 +217,8 @@ pillion.yaml:24: routes[0].upstream: wants the name of an upstream, built in or 
 pillion.yaml:26: routes[1].fallbacks: is not supported by this version yet
 pillion.yaml:27: routes[1].timeouts.total: wants a duration such as `30s`, `5m` or `500ms`, from `1ms` to `7d`, or `off`; found `soon`
 pillion.yaml:28: routes[2]: this section wants keys, each with a value
-pillion.yaml:29: context.trim: is not supported by this version yet
+pillion.yaml:29: context.target: wants a number from 0.3 to 0.95; found `0.99`
+pillion.yaml:29: context.trim: wants one of `oversize`, `off`; found `always`
 pillion.yaml:29: context.windows.a: wants a whole number from 1 to 1000000000; found `0`
 pillion.yaml:30: limits: is not supported by this version yet
 pillion.yaml:32: telemetry.sample: wants a number from 0 to 1; found `2`

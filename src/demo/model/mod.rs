@@ -37,17 +37,21 @@ mod plain;
 mod plan;
 mod schema;
 mod seen;
+mod servers;
 mod socket;
 mod speech;
 mod state;
+mod strict;
 mod tempo;
 mod text;
 mod tls;
+mod weigh;
 mod window;
 
 pub use plain::pattern;
 pub use seen::{End, Hangup, Seen};
 use state::State;
+pub use strict::refused;
 pub use tls::{Tls, TlsError};
 
 /// After an accept that failed for want of descriptors: long enough not to spin, short enough not to be noticed.

@@ -30,6 +30,7 @@ fn check(headers: &[(&str, &str)], (dialect, key): (Option<Dialect>, Option<&str
         mark: "pillion-0",
         switch: None,
         usage: None,
+        is_trimmed: false,
     };
     assert_eq!(list(&request_headers(&map(headers), &upward)), expected, "{headers:?}");
 }
@@ -93,7 +94,7 @@ fn a_configured_key_replaces_whatever_the_agent_sent() {
 fn down(headers: &[(&str, &str)], carry: &Carry, spent: bool) -> Vec<(String, String)> {
     let mut head = Response::builder().status(503).version(http::Version::HTTP_10).body(()).unwrap().into_parts().0;
     head.headers = map(headers);
-    let downward = Downward { carry, mark: "pillion-0", exchange: HeaderValue::from_static("t-s"), attempts: 3, spent, shortened: false };
+    let downward = Downward { carry, mark: "pillion-0", exchange: HeaderValue::from_static("t-s"), attempts: 3, trim: None, spent, shortened: false };
     let rewritten = reply_head(&mut head, &downward);
     assert_eq!((rewritten.status.as_u16(), rewritten.version), (503, http::Version::HTTP_11));
     list(&rewritten.headers).into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()

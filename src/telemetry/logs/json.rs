@@ -68,6 +68,10 @@ fn tokens(object: &mut Object<'_>, record: &Record) {
         .number("prompt_characters", record.call.prompt_characters)
         .number("prompt_tokens_estimated", record.prompt_tokens)
         .number("prompt_window", record.prompt_window)
+        .number("trimmed_messages", record.trim.map(|trim| trim.messages))
+        .number("trimmed_texts", record.trim.map(|trim| trim.texts))
+        .number("trimmed_tokens", record.trim.map(|trim| trim.tokens))
+        .text("trim_strategy", record.trim.map(|trim| trim.strategy().as_str()))
         .float("cost_usd", record.cost);
 }
 

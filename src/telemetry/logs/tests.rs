@@ -9,9 +9,9 @@ use crate::{
     agent::ToolRun,
     config::{LogFormat, LogLevel},
     telemetry::{
-        fixture::{record, tool_run, with_tools},
+        fixture::{record, tool_run, trim, with_tools},
         names::{AttemptResult, Outcome, Reason},
-        record::Record,
+        record::{Record, Trim},
     },
     wire::Call,
 };
@@ -76,6 +76,23 @@ fn a_json_line_tells_tools_cost_and_conversation() {
     assert_eq!(object["tool_calls"], serde_json::json!(["search", "search"]));
     let result = serde_json::json!([{"tool": "get_weather", "call": "call_1", "duration": 1.5, "error": "TimeoutError"}]);
     assert_eq!(object["tool_results"], result);
+}
+
+#[test]
+fn a_trimmed_prompt_says_by_how_much() {
+    let of = |messages: u64, texts: u64, tokens: u64| Record { trim: Some(Trim { messages, texts, tokens, ..trim() }), ..record() };
+    for (record, expected) in [
+        (of(12, 2, 34_567), " out 95 trimmed 12 messages and 2 texts, 34,567 tokens attempts 2"),
+        (of(1, 0, 999), " trimmed 1 message, 999 tokens "),
+        (of(0, 1, 1_002_003), " trimmed 1 text, 1,002,003 tokens "),
+    ] {
+        let line = text(record);
+        assert!(line.contains(expected), "{line}");
+    }
+    let line = written(LogLevel::Info, LogFormat::Json, |log| log.exchange(&Arc::new(of(12, 2, 34_567))));
+    let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let told = ["trimmed_messages", "trimmed_texts", "trimmed_tokens", "trim_strategy"].map(|key| object[key].to_string());
+    assert_eq!(told, ["12", "2", "34567", "\"shorten_and_drop\""]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     telemetry::{
         names::{Outcome, Reason, UNKNOWN, inferred_from, tool_error},
-        record::{Attempt, Record},
+        record::{Attempt, Record, Trim},
     },
     wire::ToolCall,
 };
@@ -55,6 +55,7 @@ fn exchange(out: &mut String, record: &Record) -> fmt::Result {
     }
     write!(out, " {}", Short(record.duration))?;
     answer(out, record)?;
+    trimmed(out, record)?;
     tools(out, record)?;
     attempts(out, &record.attempts)
 }
@@ -98,6 +99,33 @@ fn answer(out: &mut String, record: &Record) -> fmt::Result {
         write!(out, " error {}", Word(kind))?;
     }
     Ok(())
+}
+
+/// `trimmed 12 messages and 2 texts, 34,567 tokens`.
+fn trimmed(out: &mut String, record: &Record) -> fmt::Result {
+    let Some(Trim { messages, texts, tokens, .. }) = record.trim else { return Ok(()) };
+    let some = |count: u64, word: &str| format!("{} {word}{}", Grouped(count), if count == 1 { "" } else { "s" });
+    out.write_str(" trimmed ")?;
+    match (messages, texts) {
+        (0, _) => out.write_str(&some(texts, "text"))?,
+        (_, 0) => out.write_str(&some(messages, "message"))?,
+        _ => write!(out, "{} and {}", some(messages, "message"), some(texts, "text"))?,
+    }
+    write!(out, ", {}", some(tokens, "token"))
+}
+
+/// A number with commas between its thousands.
+#[derive(Debug, Clone, Copy)]
+pub struct Grouped(pub u64);
+
+impl fmt::Display for Grouped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number) = *self;
+        if number < 1000 {
+            return write!(f, "{number}");
+        }
+        write!(f, "{},{:03}", Grouped(number / 1000), number % 1000)
+    }
 }
 
 /// `after get_weather 1.5s TimeoutError`: whose results the request brought; `calls search ×2`: what the answer calls.

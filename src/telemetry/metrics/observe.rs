@@ -7,7 +7,7 @@ use super::{
 };
 use crate::telemetry::{
     names::Outcome,
-    record::{Phase, Record},
+    record::{Phase, Record, Trim},
 };
 
 /// Adds one exchange to every metric it belongs to. `traced` says that the `traceparent` sent upstream was ours.
@@ -31,6 +31,9 @@ pub(super) fn observe(families: &Families, handles: &Handles, record: &Record, t
     if traced && !record.attempts.is_empty() {
         families.modified.with(&["trace"]).inc();
     }
+    if let Some(trim) = &record.trim {
+        observe_trim(families, handles, trim, !record.attempts.is_empty());
+    }
     if let Some(reason) = record.skipped {
         families.skipped.with(&[reason]).inc();
     }
@@ -51,6 +54,17 @@ fn observe_prompt(families: &Families, handles: &Handles, record: &Record) {
     }
     if let Some(conversation) = &record.conversation {
         handles.turn(families, float(conversation.turn));
+    }
+}
+
+/// `was_sent`: else nobody has got it so.
+fn observe_trim(families: &Families, handles: &Handles, trim: &Trim, was_sent: bool) {
+    let labels = [&*handles.labels.agent, &*handles.labels.model];
+    families.trims.with(&labels).inc();
+    families.trimmed_tokens.with(&labels).add(trim.tokens);
+    families.trimmed_messages.with(&labels).add(trim.messages);
+    if was_sent {
+        families.modified.with(&["trim"]).inc();
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     agent::{ToolError, ToolRun},
     config,
     telemetry::{
-        fixture::{record, tool_run, with_tools},
+        fixture::{record, tool_run, trim, with_tools},
         names::{AttemptResult, ConnectionState, LimitKind, Outcome, Reason, Side},
         record::{Phase, RateLimit, Record},
     },
@@ -106,6 +106,7 @@ fn the_rarer_facts_have_their_counters() {
     let mut odd = record();
     (odd.budget_exhausted, odd.sdk_retry_count, odd.skipped, odd.credentials_replaced) = (true, Some(2), Some("encoding"), true);
     odd.usage_asked = true;
+    odd.trim = Some(trim());
     odd.reply.usage = crate::wire::Usage::default();
     metrics.record(&odd, true, None);
     // An answer that only counts tokens lacks nothing.
@@ -121,6 +122,10 @@ fn the_rarer_facts_have_their_counters() {
     check(&text, "pillion_passthrough_modified_total{reason=\"credentials\"}", 1.0);
     check(&text, "pillion_passthrough_modified_total{reason=\"trace\"}", 1.0);
     check(&text, "pillion_passthrough_modified_total{reason=\"include_usage\"}", 1.0);
+    check(&text, "pillion_passthrough_modified_total{reason=\"trim\"}", 1.0);
+    check(&text, "pillion_trims_total{agent=\"planner\",model=\"gpt-4o\"}", 1.0);
+    check(&text, "pillion_trimmed_messages_total{agent=\"planner\",model=\"gpt-4o\"}", 12.0);
+    check(&text, "pillion_trimmed_tokens_total{agent=\"planner\",model=\"gpt-4o\"}", 34_567.0);
     check(&text, "pillion_usage_missing_total{upstream=\"openai\",model=\"gpt-4o\"}", 1.0);
     check(&text, "pillion_refusals_total{agent=\"unknown\",reason=\"framing\"}", 1.0);
     check(&text, "pillion_accept_errors_total", 1.0);

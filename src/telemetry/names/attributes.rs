@@ -136,6 +136,12 @@ pub mod pillion {
     pub const PROMPT_TOKENS_ESTIMATED: &str = "pillion.prompt.tokens.estimated";
     /// Most tokens that the model takes.
     pub const PROMPT_WINDOW: &str = "pillion.prompt.window";
+    /// Messages that were left out of the prompt.
+    pub const TRIM_MESSAGES: &str = "pillion.trim.messages";
+    /// Tokens that were taken away.
+    pub const TRIM_TOKENS: &str = "pillion.trim.tokens";
+    /// How: `shorten`, `drop`, `shorten_and_drop`.
+    pub const TRIM_STRATEGY: &str = "pillion.trim.strategy";
     /// Tools declared.
     pub const TOOLS_DECLARED: &str = "pillion.tools.declared";
     /// Names of the tools that the answer calls.
@@ -164,6 +170,8 @@ pub mod pillion {
 pub mod event {
     /// An attempt was repeated.
     pub const RETRY: &str = "pillion.retry";
+    /// A prompt was trimmed.
+    pub const TRIM: &str = "pillion.trim";
     /// A clock fired.
     pub const TIMEOUT: &str = "pillion.timeout";
     /// A stream told an error.
@@ -172,6 +180,12 @@ pub mod event {
     pub const REASON: &str = "reason";
     /// Of [`RETRY`]: seconds waited before.
     pub const WAIT: &str = "wait";
+    /// Of [`TRIM`]: messages left out.
+    pub const MESSAGES: &str = "messages";
+    /// Of [`TRIM`]: texts shortened.
+    pub const TEXTS: &str = "texts";
+    /// Of [`TRIM`]: tokens taken away.
+    pub const TOKENS: &str = "tokens";
     /// Of [`TIMEOUT`]: which.
     pub const CLOCK: &str = "clock";
     /// Of [`STREAM_ERROR`]: the provider's own word.

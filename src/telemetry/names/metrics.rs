@@ -130,6 +130,12 @@ pub const ESTIMATE_ERROR: Metric = Metric {
     labels: &[UPSTREAM, MODEL],
     buckets: ERRORS,
 };
+/// Prompts that were trimmed.
+pub const TRIMS: Metric = plain("pillion_trims_total", "Prompts that would not have fitted their model's window and were trimmed.", &[AGENT, MODEL]);
+/// What that took away, in tokens.
+pub const TRIMMED_TOKENS: Metric = plain("pillion_trimmed_tokens_total", "Tokens that were taken out of prompts.", &[AGENT, MODEL]);
+/// The same in messages.
+pub const TRIMMED_MESSAGES: Metric = plain("pillion_trimmed_messages_total", "Messages that were left out of prompts.", &[AGENT, MODEL]);
 /// Money.
 pub const COST: Metric =
     plain("pillion_cost_usd_total", "Cost in USD, of exchanges whose prices and token counts are known.", &[AGENT, UPSTREAM, MODEL]);

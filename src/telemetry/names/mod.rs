@@ -238,6 +238,28 @@ pub fn output_type(output: OutputType) -> &'static str {
     }
 }
 
+/// The value of `pillion.trim.strategy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Strategy {
+    /// Texts were shortened.
+    Shorten,
+    /// Messages were left out.
+    Drop,
+    /// Both.
+    ShortenAndDrop,
+}
+
+impl Strategy {
+    /// The word itself.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shorten => "shorten",
+            Self::Drop => "drop",
+            Self::ShortenAndDrop => "shorten_and_drop",
+        }
+    }
+}
+
 /// Label values of `pillion_connections{side}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Side {

@@ -49,6 +49,8 @@ pub enum Reason {
     UriTooLong,
     /// Over `server.body_limit`.
     BodyTooLarge,
+    /// The prompt does not fit the model's window, and cannot be made to.
+    ContextTooLarge,
     /// The request came through this Pillion before.
     ProxyLoop,
     /// Not HTTP: a bare 400, 414 or 431 and a close; no exchange.
@@ -85,6 +87,7 @@ impl Reason {
             Self::Origin => "origin",
             Self::UriTooLong => "uri_too_long",
             Self::BodyTooLarge => "body_too_large",
+            Self::ContextTooLarge => "context_too_large",
             Self::ProxyLoop => "proxy_loop",
             Self::Framing => "framing",
             Self::SlowHead => "slow_head",

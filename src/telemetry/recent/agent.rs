@@ -53,6 +53,10 @@ pub struct AgentSums {
     pub cost_usd: f64,
     /// Good answers with tokens and no known price.
     pub cost_missing: u64,
+    /// Prompts that were trimmed.
+    pub trims: u64,
+    /// Tokens that were taken out of them.
+    pub trimmed_tokens: u64,
     /// Attempts beyond the first.
     pub retries: u64,
     /// Requests that its SDK says are its own retries.
@@ -153,6 +157,8 @@ impl AgentSums {
             usage_missing: 0,
             cost_usd: 0.0,
             cost_missing: 0,
+            trims: 0,
+            trimmed_tokens: 0,
             retries: 0,
             sdk_retries: 0,
             agent_timeout: None,
@@ -175,6 +181,8 @@ impl AgentSums {
         }
         self.tokens.add(&record.reply.usage);
         self.cost_usd += record.cost.unwrap_or_default();
+        self.trims += u64::from(record.trim.is_some());
+        self.trimmed_tokens += record.trim.map_or(0, |trim| trim.tokens);
         let retries = record.attempts.len().saturating_sub(1);
         self.retries += u64::try_from(retries).unwrap_or(u64::MAX);
         self.sdk_retries += u64::from(record.sdk_retry_count.is_some_and(|count| count > 0));

@@ -115,6 +115,9 @@ pub struct Row {
     /// The model's window in tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_window: Option<u64>,
+    /// What was taken out of the prompt, so that it fits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trimmed: Option<Trimmed>,
     /// Finish reasons in the provider's words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub finish_reasons: Vec<Box<str>>,
@@ -128,6 +131,19 @@ pub struct Row {
     pub request_bytes: u64,
     /// Bytes of the reply's body that were given to the agent.
     pub reply_bytes: u64,
+}
+
+/// What was taken out of a prompt.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Trimmed {
+    /// Messages left out.
+    pub messages: u64,
+    /// Texts shortened.
+    pub texts: u64,
+    /// Tokens taken away.
+    pub tokens: u64,
+    /// `shorten`, `drop`, `shorten_and_drop`.
+    pub strategy: &'static str,
 }
 
 /// A result of a tool that a request brought.
@@ -181,6 +197,12 @@ impl Row {
             prompt_messages: record.call.prompt_messages,
             prompt_tokens_estimated: record.prompt_tokens().filter(|(_, estimated)| *estimated).map(|(tokens, _)| tokens),
             prompt_window: record.prompt_window,
+            trimmed: record.trim.map(|trim| Trimmed {
+                messages: trim.messages,
+                texts: trim.texts,
+                tokens: trim.tokens,
+                strategy: trim.strategy().as_str(),
+            }),
             finish_reasons: record.reply.finish_reasons.iter().take(LIST_MAX).map(|reason| short(reason)).collect(),
             tool_calls: record.reply.tool_calls.iter().take(LIST_MAX).map(|call| short(&call.name)).collect(),
             tool_results: record.tools.iter().take(LIST_MAX).map(ToolResult::of).collect(),

@@ -8,7 +8,7 @@ use super::{AGENTS_MAX, CONVERSATIONS_MAX, ROWS_MAX, Recent};
 use crate::{
     agent::{Conversation, ToolError, ToolRun},
     telemetry::{
-        fixture::record,
+        fixture::{record, trim},
         names::{Clock, Outcome, Reason},
         record::{Phase, Record},
     },
@@ -224,4 +224,18 @@ fn who_adds_and_who_reads_do_not_wait_for_each_other_long() {
         }
     });
     assert_eq!(recent.agents()[0].exchanges.total(), 2_000);
+}
+
+#[test]
+fn what_was_trimmed_is_in_the_row_and_in_the_agent_s_sums() {
+    let recent = Recent::default();
+    for _ in 0..2 {
+        recent.add(&Arc::new(Record { trim: Some(trim()), ..record() }));
+    }
+    recent.add(&Arc::new(record()));
+    let rows: Vec<Value> = recent.rows().iter().map(|row| serde_json::to_value(row).unwrap()["trimmed"].clone()).collect();
+    assert_eq!(rows.iter().filter(|row| row.is_null()).count(), 1);
+    assert!(rows.contains(&json!({"messages": 12, "texts": 2, "tokens": 34_567, "strategy": "shorten_and_drop"})), "{rows:?}");
+    let sums = &recent.agents()[0];
+    assert_eq!((sums.trims, sums.trimmed_tokens), (2, 69_134));
 }

@@ -14,7 +14,7 @@ use crate::{
     agent::{ToolError, ToolRun},
     config::AttemptSpans,
     telemetry::{
-        fixture::{attempt, record, tool_run, with_tools},
+        fixture::{attempt, record, tool_run, trim, with_tools},
         names::{AttemptResult, Outcome, Reason},
         record::Record,
     },
@@ -100,6 +100,9 @@ const OURS: &[Row] = &[
     ("pillion.prompt.tokens", Int, Where),
     ("pillion.prompt.tokens.estimated", Flag, Where),
     ("pillion.prompt.window", Int, Where),
+    ("pillion.trim.messages", Int, Where),
+    ("pillion.trim.tokens", Int, Where),
+    ("pillion.trim.strategy", Text, Where),
     ("pillion.tools.declared", Int, Where),
     ("pillion.tool_calls", Texts, Where),
     ("pillion.connect.duration", Double, Where),
@@ -223,6 +226,7 @@ fn whole() -> Record {
         service_tier: Some("flex".to_owned()),
         ..record.call
     };
+    record.trim = Some(trim());
     record.reply.usage = Usage { cache_write: Some(10), reasoning: Some(20), ..record.reply.usage };
     record.reply.service_tier = Some("default".to_owned());
     record.reply.system_fingerprint = Some("fp_1".to_owned());
@@ -245,7 +249,7 @@ pub(in crate::telemetry) fn exchanges() -> Vec<Record> {
         Dialect::Ollama,
     ];
     let mut all: Vec<Record> = dialects.into_iter().map(|dialect| Record { dialect: Some(dialect), ..whole() }).collect();
-    all.extend([
+    all.extend(vec![
         record(),
         once(whole()),
         once(record()),

@@ -18,6 +18,7 @@ pub(super) fn span(scope: &InstrumentationScope, record: &Record, alone: bool) -
     asked(&mut attributes, record);
     settings(&mut attributes, record);
     prompt(&mut attributes, record);
+    trimmed(&mut attributes, record);
     answered(&mut attributes, record);
     carried(&mut attributes, record);
     hops(&mut attributes, record);
@@ -95,6 +96,15 @@ fn prompt(attributes: &mut Attributes, record: &Record) {
         .int(pillion::TOOLS_DECLARED, call.tools_declared);
 }
 
+fn trimmed(attributes: &mut Attributes, record: &Record) {
+    if let Some(trim) = &record.trim {
+        attributes
+            .int(pillion::TRIM_MESSAGES, Some(trim.messages))
+            .int(pillion::TRIM_TOKENS, Some(trim.tokens))
+            .text(pillion::TRIM_STRATEGY, Some(trim.strategy().as_str()));
+    }
+}
+
 /// Only `OpenAI`'s own service (and Azure's) has its attributes, not every server that speaks its dialect.
 fn is_openai(record: &Record) -> bool {
     matches!(record.provider.as_deref(), Some("openai" | "azure.ai.openai"))
@@ -164,6 +174,11 @@ fn folded(attributes: &mut Attributes, record: &Record) {
 
 fn events(record: &Record, end: SystemTime) -> Vec<Event> {
     let mut events = Vec::new();
+    if let Some(trim) = &record.trim {
+        let count = |name, count: u64| KeyValue::new(name, i64::try_from(count).unwrap_or(i64::MAX));
+        let told = vec![count(event::MESSAGES, trim.messages), count(event::TEXTS, trim.texts), count(event::TOKENS, trim.tokens)];
+        events.push(Event::new(event::TRIM, trim.at, told, 0));
+    }
     for (attempt, retry) in record.attempts.iter().filter_map(|attempt| Some((attempt, attempt.retry.as_ref()?))) {
         let told = vec![KeyValue::new(event::REASON, retry.reason), KeyValue::new(event::WAIT, retry.wait.as_secs_f64())];
         events.push(Event::new(event::RETRY, attempt.started_at, told, 0));

@@ -10,9 +10,9 @@ use super::Spans;
 use crate::{
     config::AttemptSpans,
     telemetry::{
-        fixture::{attempt, record, tool_run, with_tools},
+        fixture::{attempt, record, tool_run, trim, with_tools},
         names::{AttemptResult, Outcome, Reason},
-        record::Record,
+        record::{Record, Trim},
         trace::TraceContext,
     },
     wire::{Call, ReplyError, Usage},
@@ -176,6 +176,24 @@ fn a_prompt_that_was_not_counted_is_estimated_and_says_so() {
     assert_eq!(told(&build(&record)[0], "pillion.prompt.t"), "okens=830 okens.estimated=true");
     record.prompt_tokens = None;
     assert_eq!(told(&build(&record)[0], "pillion.prompt.t"), "");
+}
+
+#[test]
+fn a_trimmed_prompt_says_what_was_taken_away_and_how() {
+    let of = |messages: u64, texts: u64| Record { trim: Some(Trim { messages, texts, ..trim() }), ..once() };
+    for (record, expected) in [
+        (of(12, 2), "messages=12 strategy=shorten_and_drop tokens=34567"),
+        (of(12, 0), "messages=12 strategy=drop tokens=34567"),
+        (of(0, 2), "messages=0 strategy=shorten tokens=34567"),
+        (once(), ""),
+    ] {
+        assert_eq!(told(&build(&record)[0], "pillion.trim."), expected);
+    }
+    let record = of(12, 2);
+    let [event] = &build(&record)[0].events.events[..] else { panic!("one event") };
+    assert_eq!((&*event.name, event.timestamp), ("pillion.trim", trim().at));
+    let said: Vec<_> = event.attributes.iter().map(|pair| format!("{}={}", pair.key, pair.value)).collect();
+    assert_eq!(said, ["messages=12", "texts=2", "tokens=34567"]);
 }
 
 #[test]

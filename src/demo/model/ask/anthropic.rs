@@ -3,13 +3,13 @@
 use serde_json::Value;
 
 use super::{Ask, Tool, ToolChoice, array, count, messages};
-use crate::demo::model::errors::Fault;
+use crate::demo::model::{errors::Fault, strict};
 
 impl Ask {
     /// Of an Anthropic message.
     pub(in crate::demo::model) fn anthropic(body: &Value) -> Result<Self, Fault> {
         let messages = messages(body)?;
-        anthropic_pairs(messages)?;
+        strict::anthropic(body, messages)?;
         let mut ask = Self::common(body, messages);
         ask.max_tokens = count(&body["max_tokens"]);
         ask.tools = array(&body["tools"]).iter().filter_map(|tool| Tool::of(tool, "input_schema")).collect();
@@ -25,35 +25,6 @@ impl Ask {
         ask.last_is_tool_result = messages.last().is_some_and(|last| blocks(last, "tool_result").next().is_some());
         Ok(ask)
     }
-}
-
-/// Every tool use has its result in the very next message, and nothing else has.
-fn anthropic_pairs(messages: &[Value]) -> Result<(), Fault> {
-    let mut open: Vec<&str> = Vec::new();
-    for (index, message) in messages.iter().enumerate() {
-        let results: Vec<&str> = blocks(message, "tool_result").filter_map(|block| block["tool_use_id"].as_str()).collect();
-        if let Some(stray) = results.iter().find(|id| !open.contains(id)) {
-            return Err(Fault::of(
-                format!(
-                    "messages.{index}.content: unexpected `tool_use_id` found in `tool_result` blocks: {stray}. \
-                     Each `tool_result` block must have a corresponding `tool_use` block in the previous message."
-                ),
-                None,
-            ));
-        }
-        if let Some(missing) = open.iter().find(|id| !results.contains(id)) {
-            return Err(Fault::of(
-                format!(
-                    "messages.{}: `tool_use` ids were found without `tool_result` blocks immediately after: {missing}. \
-                     Each `tool_use` block must have a corresponding `tool_result` block in the next message.",
-                    index - 1
-                ),
-                None,
-            ));
-        }
-        open = blocks(message, "tool_use").filter_map(|block| block["id"].as_str()).collect();
-    }
-    Ok(())
 }
 
 fn blocks<'a>(message: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Ask, Tool, ToolChoice, any_object, array, count};
-use crate::demo::model::errors::Fault;
+use crate::demo::model::{errors::Fault, strict};
 
 impl Ask {
     /// Of contents, for a model that the path names.
@@ -12,7 +12,7 @@ impl Ask {
             Value::Array(contents) if !contents.is_empty() => contents,
             _ => return Err(Fault::of("* GenerateContentRequest.contents: contents is not specified", None)),
         };
-        part_pairs(contents)?;
+        strict::gemini(contents)?;
         let mut ask = Self::of(&json!(model), &either(body, "systemInstruction")["parts"], contents, &body["tools"]).streamed(stream);
         ask.tools = array(&body["tools"])
             .iter()
@@ -49,21 +49,6 @@ pub(in crate::demo::model) fn either<'a>(of: &'a Value, name: &str) -> &'a Value
     let snake: String =
         name.chars().flat_map(|letter| letter.is_ascii_uppercase().then_some('_').into_iter().chain([letter.to_ascii_lowercase()])).collect();
     &of[snake]
-}
-
-/// As many responses as there were calls, in the very next turn.
-fn part_pairs(contents: &[Value]) -> Result<(), Fault> {
-    let mut open = 0;
-    for content in contents {
-        if open != parts(content, "functionResponse").count() {
-            return Err(Fault::of(
-                "Please ensure that the number of function response parts is equal to the number of function call parts of the function call turn.",
-                None,
-            ));
-        }
-        open = parts(content, "functionCall").count();
-    }
-    Ok(())
 }
 
 fn parts<'a>(content: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value> {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Ask, Tool, ToolChoice, any_object, array, count, messages};
-use crate::demo::model::errors::Fault;
+use crate::demo::model::{errors::Fault, strict};
 
 /// The most choices that are given.
 const CHOICES_MAX: u64 = 8;
@@ -14,7 +14,7 @@ impl Ask {
     /// Of an OpenAI chat completion.
     pub(in crate::demo::model) fn chat(body: &Value) -> Result<Self, Fault> {
         let messages = messages(body)?;
-        openai_pairs(messages)?;
+        strict::chat(body, messages)?;
         let mut ask = Self::common(body, messages);
         let options = &body["stream_options"];
         ask.include_usage = options["include_usage"].as_bool().unwrap_or(false);
@@ -54,10 +54,7 @@ impl Ask {
             Value::Array(items) if !items.is_empty() => items.clone(),
             _ => return Err(Fault::of("Missing required parameter: 'input'.", Some("input"))),
         };
-        // What went before is the server's to know, and this one does not.
-        if body["previous_response_id"].is_null() && body["conversation"].is_null() {
-            item_pairs(&items)?;
-        }
+        strict::responses(body, &items)?;
         let mut ask = Self::of(&body["model"], &body["instructions"], &items, &body["tools"]).streamed(body["stream"].as_bool().unwrap_or(false));
         ask.max_tokens = count(&body["max_output_tokens"]);
         ask.tools = array(&body["tools"]).iter().filter(|tool| tool["type"] == "function").filter_map(|tool| Tool::of(tool, "parameters")).collect();
@@ -71,52 +68,6 @@ impl Ask {
             _ => None,
         };
         Ok(ask)
-    }
-}
-
-/// Every tool call is answered by the messages that follow it, and nothing else is.
-fn openai_pairs(messages: &[Value]) -> Result<(), Fault> {
-    let mut open: Vec<&str> = Vec::new();
-    for (index, message) in messages.iter().enumerate() {
-        let param = format!("messages.[{index}].role");
-        if message["role"] == "tool" {
-            let id = message["tool_call_id"].as_str().unwrap_or_default();
-            let Some(place) = open.iter().position(|open| *open == id) else {
-                return Err(Fault::of(
-                    "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'.",
-                    Some(&param),
-                ));
-            };
-            open.remove(place);
-            continue;
-        }
-        if !open.is_empty() {
-            return Err(unanswered(&open, &param));
-        }
-        open = array(&message["tool_calls"]).iter().filter_map(|call| call["id"].as_str()).collect();
-    }
-    if open.is_empty() { Ok(()) } else { Err(unanswered(&open, &format!("messages.[{}].role", messages.len()))) }
-}
-
-fn unanswered(open: &[&str], param: &str) -> Fault {
-    let message = format!(
-        "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. \
-         The following tool_call_ids did not have response messages: {}",
-        open.join(", ")
-    );
-    Fault::of(message, Some(param))
-}
-
-/// The same of a response's items, which stand side by side; what a call has no output for may not stay so.
-fn item_pairs(items: &[Value]) -> Result<(), Fault> {
-    let ids = |kind: &str| items.iter().filter(|item| item["type"] == kind).filter_map(|item| item["call_id"].as_str()).collect::<Vec<_>>();
-    let (calls, outputs) = (ids("function_call"), ids("function_call_output"));
-    if let Some(open) = calls.iter().find(|id| !outputs.contains(id)) {
-        return Err(Fault::of(format!("No tool output found for function call {open}."), Some("input")));
-    }
-    match outputs.iter().find(|id| !calls.contains(id)) {
-        Some(stray) => Err(Fault::of(format!("No tool call found for function call output with call_id {stray}."), Some("input"))),
-        None => Ok(()),
     }
 }
 

@@ -9,13 +9,11 @@ use crate::demo::{
         answer::{Answer, Event, Request},
         ask::Ask,
         mind::{Ending, Said, seed, think},
+        strict::signature,
         text::{filler, pieces},
     },
     script::Step,
 };
-
-/// What stands for the signature of a thought: base64, as the SDKs expect, of no meaning.
-const SIGNATURE: &str = "c2ltdWxhdGVk";
 
 /// The answer to a message.
 pub(in crate::demo::model) fn answer(request: &Request<'_>, ask: &Ask) -> Answer {
@@ -52,7 +50,7 @@ fn message(said: &Said, ask: &Ask, blocks: &[Value], step: &Step) -> Value {
 }
 
 fn blocks(said: &Said) -> Vec<Value> {
-    let thinking = said.thinking.iter().map(|text| json!({"type": "thinking", "thinking": text, "signature": SIGNATURE}));
+    let thinking = said.thinking.iter().map(|text| json!({"type": "thinking", "thinking": text, "signature": signature(text)}));
     let text = said.big.as_ref().map(|big| filler(big.bytes)).or_else(|| said.text.clone());
     let text = text.into_iter().map(|text| json!({"type": "text", "text": text}));
     let calls = said.calls.iter().map(|call| json!({"type": "tool_use", "id": call.id, "name": call.name, "input": arguments(&call.arguments)}));
@@ -129,7 +127,7 @@ fn deltas(block: &Value, said: &Said) -> Vec<Value> {
     match block["type"].as_str() {
         Some("thinking") => {
             let thoughts = pieces(text("thinking")).into_iter().map(|piece| json!({"type": "thinking_delta", "thinking": piece}));
-            thoughts.chain([json!({"type": "signature_delta", "signature": SIGNATURE})]).collect()
+            thoughts.chain([json!({"type": "signature_delta", "signature": signature(text("thinking"))})]).collect()
         }
         Some("tool_use") => {
             let call = said.calls.iter().find(|call| call.id == text("id"));

@@ -9,6 +9,7 @@ use crate::demo::{
         answer::{Answer, Event, Request},
         ask::Ask,
         mind::{Call, Ending, Said, seed, think},
+        strict::TIED,
         text::{filler, pieces},
     },
     script::Step,
@@ -81,22 +82,27 @@ fn usage(said: &Said, ask: &Ask) -> Value {
     })
 }
 
-/// Thoughts, words and calls, each an item with an id made of the answer's.
+/// Thoughts, words and calls, each an item with an id made of the answer's. That of what thoughts led to says so: it is not taken back without them.
 fn items(said: &Said) -> Vec<Value> {
-    let id = |prefix: &str, index: usize| format!("{prefix}_{index}{}", said.id.trim_start_matches("resp_"));
+    let id = |prefix: &str, index: usize| format!("{prefix}{index}{}", said.id.trim_start_matches("resp_"));
+    let (words_tie, call_tie) = match (&said.thinking, said.big.is_some() || said.text.is_some()) {
+        (Some(_), true) => (TIED, "_"),
+        (Some(_), false) => ("_", TIED),
+        (None, _) => ("_", "_"),
+    };
     let thought = said.thinking.iter().map(|text| {
         let summary = json!([{"type": "summary_text", "text": text}]);
-        json!({"type": "reasoning", "id": id("rs", 0), "summary": summary})
+        json!({"type": "reasoning", "id": id("rs_", 0), "summary": summary})
     });
     let text = said.big.as_ref().map(|big| filler(big.bytes)).or_else(|| said.text.clone());
     let words = text.map(|text| {
         let part = json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []});
-        json!({"type": "message", "id": id("msg", 0), "status": "completed", "role": "assistant", "content": [part]})
+        json!({"type": "message", "id": id(&format!("msg{words_tie}"), 0), "status": "completed", "role": "assistant", "content": [part]})
     });
     let call = |(index, call): (usize, &Call)| {
         let Call { id: call_id, name, arguments } = call;
         json!({
-            "type": "function_call", "id": id("fc", index), "status": "completed", "name": name, "call_id": call_id, "arguments": arguments,
+            "type": "function_call", "id": id(&format!("fc{}", if index == 0 { call_tie } else { "_" }), index), "status": "completed", "name": name, "call_id": call_id, "arguments": arguments,
         })
     };
     thought.chain(words).chain(said.calls.iter().enumerate().map(call)).collect()

@@ -1,0 +1,188 @@
+//! Part of step 4: a prompt that would not fit its model's window is made to. What fits by its bytes alone goes on at the cost of a look into a table;
+//! the rest is counted and planned on threads of its own, a few at a time, and goes on as it came where those are busy or at fault.
+
+use std::{
+    ops::Range,
+    sync::Arc,
+    thread::available_parallelism,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, header};
+use tokio::{
+    sync::Semaphore,
+    task::spawn_blocking,
+    time::{Instant, timeout},
+};
+
+use crate::{
+    config::{Trim as Wanted, Trimming},
+    context::{Asked, Fit, Models, Trimmed},
+    drain,
+    proxy::{exchange::Exchange, receive::Received, refusal::Refusal},
+    telemetry::{Record, Telemetry, Trim},
+    wire::{Call, Dialect, Overflow},
+};
+
+/// Longest wait for a thread that counts: beyond it the request goes on as it came.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// Makes prompts fit. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(in crate::proxy) struct Fitter {
+    models: Arc<Models>,
+    /// So many prompts are counted at one time: one for each core.
+    threads: Arc<Semaphore>,
+    telemetry: Telemetry,
+}
+
+/// A request's body on its way up, now that it fits as far as can be told.
+#[derive(Debug)]
+pub(in crate::proxy) struct Fitted {
+    /// What goes up.
+    pub received: Received,
+    /// Where its list of messages lies, if that is known.
+    pub list: Range<usize>,
+    /// Whether it is another than the agent's.
+    pub is_trimmed: bool,
+    /// What may be done where the upstream says that it does not fit all the same.
+    pub refit: Option<Refit>,
+}
+
+/// A prompt as it came, to be trimmed by what the upstream says of it.
+#[derive(Debug)]
+pub(in crate::proxy) struct Refit {
+    fitter: Fitter,
+    body: Bytes,
+    target: f64,
+}
+
+/// What a thread takes with it of an exchange.
+struct Prompt {
+    dialect: Dialect,
+    path: String,
+    provider: Option<Arc<str>>,
+    upstream: Arc<str>,
+    call: Call,
+}
+
+impl Fitter {
+    /// With threads for each core.
+    pub(in crate::proxy) fn new(models: &Arc<Models>, telemetry: &Telemetry) -> Self {
+        let threads = available_parallelism().map_or(1, usize::from);
+        Self { models: Arc::clone(models), threads: Arc::new(Semaphore::new(threads)), telemetry: telemetry.clone() }
+    }
+
+    /// Makes the prompt fit where that is wanted and it would not; a refusal where it cannot be made to.
+    pub(in crate::proxy) async fn fit(
+        &self,
+        exchange: &mut Exchange,
+        (headers, wanted): (&HeaderMap, Trimming),
+        (mut received, list): (Received, Range<usize>),
+    ) -> Result<Fitted, Refusal> {
+        let as_it_came = |received, list, refit| Fitted { received, list, is_trimmed: false, refit };
+        let may_overflow = exchange.observe(|exchange| self.measure(exchange.record(), &received));
+        let Some(body) = trimmable(exchange.record(), headers, wanted, &received) else { return Ok(as_it_came(received, list, None)) };
+        let refit = Refit { fitter: self.clone(), body: body.clone(), target: wanted.target };
+        if !may_overflow {
+            return Ok(as_it_came(received, list, Some(refit)));
+        }
+        match self.run(exchange.record(), &body, wanted.target, None).await {
+            Some(Fit::Trimmed(trimmed)) => {
+                note(exchange.record(), &trimmed);
+                // Both are held then, where there is room for both.
+                let refit = received.reserve(trimmed.body.len()).then_some(refit);
+                Ok(Fitted { received: received.with(trimmed.body), list: trimmed.list, is_trimmed: true, refit })
+            }
+            Some(Fit::TooLarge(large)) => Err(Refusal::too_large(&large, exchange.record().dialect)),
+            Some(Fit::Untouched(counted)) => {
+                let record = exchange.record();
+                record.counted = counted;
+                record.prompt_tokens = counted.map(|counted| counted.tokens).or(record.prompt_tokens);
+                Ok(as_it_came(received, list, Some(refit)))
+            }
+            None => Ok(as_it_came(received, list, Some(refit))),
+        }
+    }
+
+    /// Notes the window, and says whether the prompt may be more than fits. One whose beginning the provider holds is left alone.
+    fn measure(&self, record: &mut Record, received: &Received) -> bool {
+        let now = Instant::now();
+        let Some(asked) = record.asked() else { return false };
+        let window = self.models.window(asked, now).map(|window| window.tokens);
+        let may_overflow = matches!(received, Received::Whole(body, _) if self.models.may_overflow(asked, body.len(), now));
+        let is_continued = asked.call.continues.is_some();
+        record.prompt_window = window;
+        if may_overflow && is_continued {
+            record.skipped.get_or_insert("continued");
+        }
+        may_overflow && !is_continued
+    }
+
+    /// Counts and plans on a thread of its own; `None` where none is free in time, or where it meets a fault of ours. The wait is our own doing.
+    async fn run(&self, record: &mut Record, body: &Bytes, target: f64, after: Option<Overflow>) -> Option<Fit> {
+        let prompt = Prompt::of(record)?;
+        let Ok(Ok(permit)) = timeout(WAIT_MAX, Arc::clone(&self.threads).acquire_owned()).await else {
+            record.skipped.get_or_insert("busy");
+            return None;
+        };
+        let (models, body) = (Arc::clone(&self.models), body.clone());
+        let fitting = spawn_blocking(move || {
+            let _held_till_the_end = permit;
+            drain::contain_call(|| models.fit(prompt.asked(), &body, target, after, Instant::now()))
+        });
+        // An error is the runtime's end.
+        let fit = fitting.await.ok()?;
+        fit.map_err(|_| self.telemetry.panicked()).ok()
+    }
+}
+
+impl Refit {
+    /// The upstream has said that the prompt did not fit: that is learnt, and the prompt trimmed by it. `None` where that changes nothing. To be tried once.
+    pub(in crate::proxy) async fn after(self, exchange: &mut Exchange, overflow: Overflow) -> Option<Box<Trimmed>> {
+        let Self { fitter, body, target } = self;
+        exchange.learn(overflow);
+        match fitter.run(exchange.record(), &body, target, Some(overflow)).await {
+            Some(Fit::Trimmed(trimmed)) => Some(trimmed),
+            _ => None,
+        }
+    }
+}
+
+impl Prompt {
+    fn of(record: &Record) -> Option<Self> {
+        let (dialect, upstream) = (record.dialect?, Arc::clone(record.upstream.as_ref()?));
+        Some(Self { dialect, path: record.path.clone(), provider: record.provider.clone(), upstream, call: record.call.clone() })
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        let Self { dialect, path, provider, upstream, call } = self;
+        Asked { dialect: *dialect, path, provider: provider.as_deref(), upstream, call }
+    }
+}
+
+/// Writes down what was taken out of the prompt.
+pub(in crate::proxy) fn note(record: &mut Record, trimmed: &Trimmed) {
+    let Trimmed { messages, texts, tokens, left, .. } = *trimmed;
+    record.trim = Some(Trim { messages, texts, tokens, at: SystemTime::now() });
+    (record.counted, record.prompt_tokens) = (Some(left), Some(left.tokens));
+}
+
+/// The body, if it may be trimmed: it is wanted by the config and not declined by the agent, and it is held, plain, and a prompt that is all there.
+fn trimmable(record: &Record, headers: &HeaderMap, wanted: Trimming, received: &Received) -> Option<Bytes> {
+    let Received::Whole(body, _) = received else { return None };
+    let is_wanted = wanted.trim == Wanted::Oversize && !declines(headers);
+    let is_prompt = record.dialect.is_some() && record.method == Method::POST && record.call.continues.is_none() && !body.is_empty();
+    (is_wanted && is_prompt && is_plain(headers)).then(|| body.clone())
+}
+
+/// `x-pillion-trim: off`.
+fn declines(headers: &HeaderMap) -> bool {
+    headers.get_all("x-pillion-trim").iter().any(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"off"))
+}
+
+/// Whether the body is not compressed.
+pub(in crate::proxy) fn is_plain(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity")
+}
