@@ -138,22 +138,22 @@ impl Models {
         Fitting { body, outline: &outline, counting, weights, correction, counted, room }.fit()
     }
 
-    /// A reply told how many tokens a prompt was that had been counted: of what was sent, trimmed or not.
-    pub fn taught(&self, asked: Asked<'_>, counted: Counted, tokens: u64, now: Instant) {
-        let Some(model) = asked.call.model.as_deref() else { return };
-        if tokens == 0 || counted.by_ours.tokens == 0 {
-            return;
-        }
+    /// A reply told how many tokens a prompt was that had been counted: of what was sent, trimmed or not. Says whether the upstream seems to have read all of
+    /// it.
+    pub fn taught(&self, asked: Asked<'_>, counted: Counted, tokens: u64, now: Instant) -> bool {
+        let Some(model) = asked.call.model.as_deref().filter(|_| tokens > 0 && counted.by_ours.tokens > 0) else { return true };
         let (key, ours) = (self.learnt.key(asked.upstream, model), Tokens::from(counted.by_ours));
         if is_ollama(asked)
             && let Some(agreed) = self.corrections.is_cut(key, ours, tokens)
         {
             // Whole messages were left out until the rest fitted: the window is no less than that rest, and no less than the largest prompt that was read
             // whole. Windows are set in multiples of 1,024.
-            return self.learnt.tell(key, tokens.max(agreed).next_multiple_of(1024), false, now);
+            self.learnt.tell(key, tokens.max(agreed).next_multiple_of(1024), false, now);
+            return false;
         }
         self.was_read(key, tokens);
         self.corrections.learn(key, Family::of(model), ours, tokens);
+        true
     }
 
     /// The tokens of a prompt by its characters, where replies have taught what those are.

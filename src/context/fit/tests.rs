@@ -36,9 +36,9 @@ fn fit(models: &Models, dialect: Dialect, model: &str, body: &Value) -> Fit {
     models.fit(asked(dialect, &call(model)), &Bytes::from(body.to_string()), TARGET, None, Instant::now())
 }
 
-fn trimmed(fit: Fit) -> Box<Trimmed> {
+fn trimmed(fit: Fit) -> Trimmed {
     match fit {
-        Fit::Trimmed(trimmed) => trimmed,
+        Fit::Trimmed(trimmed) => *trimmed,
         other => panic!("{other:?}"),
     }
 }
@@ -97,7 +97,7 @@ fn what_is_trimmed_fits_by_the_models_own_tokenizer() {
         let before = exact(body.to_string().as_bytes());
         match fit(&models, Dialect::OpenaiChat, "gpt-4o", &body) {
             Fit::Untouched(counted) => {
-                assert!(before <= 3500 && counted.is_none_or(|counted| counted.tokens == before), "{seed}: {before} {counted:?}")
+                assert!(before <= 3500 && counted.is_none_or(|counted| counted.tokens == before), "{seed}: {before} {counted:?}");
             }
             Fit::Trimmed(trimmed) => {
                 trims += 1;
@@ -211,10 +211,10 @@ fn ollama_is_seen_to_cut_what_is_too_long() {
     let asked = asked(Dialect::Ollama, &call);
     let counted = |tokens| Counted { tokens, is_exact: false, by_ours: Ours { tokens, figures: 0 } };
     for tokens in [500, 900, 1500, 2300] {
-        models.taught(asked, counted(tokens), tokens * 21 / 20, now);
+        assert!(models.taught(asked, counted(tokens), tokens * 21 / 20, now));
         assert_eq!(models.window(asked, now), None, "{tokens}");
     }
-    models.taught(asked, counted(6000), 3900, now);
+    assert!(!models.taught(asked, counted(6000), 3900, now));
     assert_eq!(models.window(asked, now).map(|window| window.tokens), Some(4096));
     // Nothing was learnt of how it counts: 3,900 were not 6,000.
     let body = json!({"messages": [{"role": "user", "content": "word ".repeat(2000)}, {"role": "user", "content": "and?"}]});
