@@ -108,16 +108,19 @@ impl Fitter {
 
     /// Notes the window, and says whether the prompt may be more than fits. One whose beginning the provider holds is left alone.
     fn measure(&self, record: &mut Record, received: &Received) -> bool {
-        let now = Instant::now();
+        self.note_window(record);
         let Some(asked) = record.asked() else { return false };
-        let window = self.models.window(asked, now).map(|window| window.tokens);
-        let may_overflow = matches!(received, Received::Whole(body, _) if self.models.may_overflow(asked, body.len(), now));
+        let may_overflow = matches!(received, Received::Whole(body, _) if self.models.may_overflow(asked, body.len(), Instant::now()));
         let is_continued = asked.call.continues.is_some();
-        record.prompt_window = window;
         if may_overflow && is_continued {
             record.skipped.get_or_insert("continued");
         }
         may_overflow && !is_continued
+    }
+
+    fn note_window(&self, record: &mut Record) {
+        let asked = record.asked();
+        record.prompt_window = asked.and_then(|asked| self.models.window(asked, Instant::now())).map(|window| window.tokens);
     }
 
     /// Counts and plans on a thread of its own; `None` where none is free in time, or where it meets a fault of ours. The wait is our own doing.
@@ -142,8 +145,9 @@ impl Refit {
     /// The upstream has said that the prompt did not fit: that is learnt, and the prompt trimmed by it. `None` where that changes nothing. To be tried once.
     pub(in crate::proxy) async fn after(self, exchange: &mut Exchange, overflow: Overflow) -> Option<Box<Trimmed>> {
         let Self { fitter, body, target } = self;
-        exchange.learn(overflow);
-        match fitter.run(exchange.record(), &body, target, Some(overflow)).await {
+        let fit = fitter.run(exchange.record(), &body, target, Some(overflow)).await;
+        exchange.observe(|exchange| fitter.note_window(exchange.record()));
+        match fit {
             Some(Fit::Trimmed(trimmed)) => Some(trimmed),
             _ => None,
         }
