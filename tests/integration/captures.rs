@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use pillion::demo::model::refused;
 use pillion::wire::{
     Call, CalledTool, Data, Message, OutputType, Prompt, Reading, Reply, Request, Role, Text, TextMark, ToolCall, ToolResult, Tools,
 };
@@ -53,6 +54,16 @@ fn every_reply_to_a_real_client_says_what_an_independent_reader_reads_however_it
         }
     }
     differences.none_of(5000);
+}
+
+#[test]
+fn the_strict_model_refuses_no_request_of_a_real_client() {
+    let refusals: Vec<String> = captures::all()
+        .iter()
+        .flat_map(|(name, capture, _)| capture.requests.iter().map(move |sent| (name, sent)))
+        .filter_map(|(name, sent)| Some(format!("{name}: {}", refused(sent.dialect(), sent.body.as_bytes())?)))
+        .collect();
+    assert!(refusals.is_empty(), "{}", refusals.join("\n"));
 }
 
 /// What was compared, and what was not as it should be.

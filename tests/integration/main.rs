@@ -26,6 +26,7 @@ mod identity;
 mod life;
 mod names;
 mod oddities;
+mod outlines;
 mod prompts;
 mod reading;
 mod readme;

@@ -12,7 +12,7 @@ use super::{
     seen::Seen,
     speech::{Provider, Speech, anthropic, chat, completions, embeddings, gemini, lists, ollama, responses},
     state::State,
-    window,
+    weigh, window,
 };
 use crate::demo::script::Step;
 
@@ -219,10 +219,15 @@ fn asked(request: &Request<'_>, read: impl FnOnce(&Value) -> Result<Ask, Fault>,
         if request.step.early_response {
             return reply(request, &Ask::default());
         }
-        let asked = serde_json::from_slice::<Value>(&request.seen.body).map_err(|_| Fault::no_json()).and_then(|body| read(&body));
-        let asked = asked.and_then(|ask| window::fit(request, ask));
-        match asked {
-            Ok(ask) => reply(request, &ask),
+        let body = serde_json::from_slice::<Value>(&request.seen.body).map_err(|_| Fault::no_json());
+        let asked = body.and_then(|body| {
+            let ask = read(&body)?;
+            let tokens = request.step.tokens.and_then(|tokens| weigh::prompt(tokens, &body));
+            Ok(Ask { prompt_tokens: tokens.unwrap_or(ask.prompt_tokens), ..ask })
+        });
+        match asked.map(|ask| window::fit(request, ask)) {
+            Ok(Ok(ask)) => reply(request, &ask),
+            Ok(Err(refusal)) => *refusal,
             Err(fault) => errors::of_fault(request.provider(), &fault),
         }
     })

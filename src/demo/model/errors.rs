@@ -62,13 +62,17 @@ pub(super) fn of_status(provider: Provider, status: u16) -> Answer {
 
 /// What is wrong with a question, as a 400.
 pub(super) fn of_fault(provider: Provider, fault: &Fault) -> Answer {
-    let body = match provider {
+    Answer::json(400, &fault_body(provider, fault))
+}
+
+/// The same without its status.
+pub(super) fn fault_body(provider: Provider, fault: &Fault) -> Value {
+    match provider {
         Provider::OpenAi => openai_body(&fault.message, "invalid_request_error", fault.param.as_deref(), fault.code),
         Provider::Anthropic => anthropic_body("invalid_request_error", &fault.message),
         Provider::Google => google_body(400, &fault.message),
         Provider::Ollama => json!({"error": fault.message}),
-    };
-    Answer::json(400, &body)
+    }
 }
 
 /// There is no such path.

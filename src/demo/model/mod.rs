@@ -37,6 +37,7 @@ mod plain;
 mod plan;
 mod schema;
 mod seen;
+mod servers;
 mod socket;
 mod speech;
 mod state;
@@ -44,6 +45,7 @@ mod strict;
 mod tempo;
 mod text;
 mod tls;
+mod weigh;
 mod window;
 
 pub use plain::pattern;

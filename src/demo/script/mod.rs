@@ -26,7 +26,7 @@
 //! | `rate_limit: {requests: 10, tokens: 10000, per: 1m}` | what there is in that time (1m), filling evenly: real headers on every answer, and past it a 429 in the provider's own words |
 //! | `tls: {certificate: expired, alpn: [http/1.1]}` | of a model that serves TLS: `expired`, `wrong_name`, `self_signed` or `sound` (the default); what is offered (`h2`, `http/1.1`: both) |
 //! | `http2: {max_concurrent_streams: 1, ignore_pings: true, no_window_updates: true}` | how connections of HTTP/2 are served: by ALPN, or by prior knowledge on the same port |
-//! | `context`, `encode` | as in a step, for every step that does not say otherwise |
+//! | `context`, `tokens`, `overflow_words`, `context_status`, `context_event`, `encode` | as in a step, for every step that does not say otherwise |
 //!
 //! # Which request
 //!
@@ -51,6 +51,10 @@
 //! | `finish_reason: length` | instead of the usual one; `none` leaves it out |
 //! | `no_done: true` | a stream without `[DONE]` or `message_stop` |
 //! | `context: 8192` | the model's window in tokens: a longer prompt is refused in the provider's own words (Ollama, which never refuses, reads the end of it) |
+//! | `tokens: o200k`, `cl100k`, `characters` | how prompts are counted, for the window and in the usage: by a public tokenizer, or four characters a token (the default) |
+//! | `overflow_words: vllm`, `sglang`, `llama_cpp`, `lm_studio`, `mistral`, `tgi`, `xai`, `openai` | in whose words and shape a prompt beyond `context` is refused in OpenAI's dialect, and by whose rule |
+//! | `context_status: 500` | with which status, instead of theirs |
+//! | `context_event: true` | to a request for a stream, as its first event and not with a status |
 //! | `big: {bytes: 10000000, events: 100}` | that much text, in that many events if it is streamed |
 //!
 //! # How it is sent
@@ -118,6 +122,15 @@ pub struct Standing {
     pub rate_limit: Option<RateLimit>,
     /// The window of every model, in tokens.
     pub context: Option<usize>,
+    /// How prompts are counted.
+    pub tokens: Option<Tokens>,
+    /// In whose words a prompt beyond the window is refused.
+    pub overflow_words: Option<OverflowWords>,
+    /// With which status.
+    #[serde(deserialize_with = "values::error_status")]
+    pub context_status: Option<u16>,
+    /// As the first event of a stream.
+    pub context_event: bool,
     /// How bodies are encoded.
     pub encode: Option<Encode>,
     /// How TLS is served, by a model that serves it.
@@ -228,6 +241,40 @@ pub enum Encode {
     Accepted,
 }
 
+/// How a prompt's tokens are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tokens {
+    /// Four characters of all that was sent are one.
+    Characters,
+    /// By `o200k_base`.
+    O200k,
+    /// By `cl100k_base`.
+    Cl100k,
+}
+
+/// Servers that have words of their own for a prompt that is too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OverflowWords {
+    /// OpenAI.
+    Openai,
+    /// vLLM.
+    Vllm,
+    /// SGLang.
+    Sglang,
+    /// llama.cpp's server.
+    LlamaCpp,
+    /// LM Studio.
+    LmStudio,
+    /// Mistral.
+    Mistral,
+    /// Text Generation Inference.
+    Tgi,
+    /// xAI.
+    Xai,
+}
+
 /// A script that shows every kind of key, with comments: what `pillion simulate --example` prints.
 pub const EXAMPLE: &str = include_str!("example.yaml");
 
@@ -296,6 +343,15 @@ pub struct Step {
     pub no_done: bool,
     /// The window of the model, in tokens.
     pub context: Option<usize>,
+    /// How prompts are counted; four characters a token if not said.
+    pub tokens: Option<Tokens>,
+    /// In whose words a prompt beyond the window is refused; the provider's if not said.
+    pub overflow_words: Option<OverflowWords>,
+    /// With which status; theirs if not said.
+    #[serde(deserialize_with = "values::error_status")]
+    pub context_status: Option<u16>,
+    /// As the first event of a stream, where one was asked for.
+    pub context_event: bool,
     /// How the body is encoded.
     pub encode: Option<Encode>,
     /// How much text.

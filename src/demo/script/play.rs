@@ -64,7 +64,16 @@ impl Playing {
     /// The step of a request: the first rule's that takes it, else the next one, else a good answer.
     pub(in crate::demo) fn step(&mut self, arrival: &Arrival<'_>) -> Step {
         let step = self.taken(arrival);
-        Step { context: step.context.or(self.standing.context), encode: step.encode.or(self.standing.encode), ..step }
+        let standing = &self.standing;
+        Step {
+            context: step.context.or(standing.context),
+            tokens: step.tokens.or(standing.tokens),
+            overflow_words: step.overflow_words.or(standing.overflow_words),
+            context_status: step.context_status.or(standing.context_status),
+            context_event: step.context_event || standing.context_event,
+            encode: step.encode.or(standing.encode),
+            ..step
+        }
     }
 
     fn taken(&mut self, arrival: &Arrival<'_>) -> Step {

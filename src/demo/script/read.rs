@@ -11,7 +11,7 @@ use super::{CutAt, How, Rule, Script, StallAt, Standing, Step, When, yaml::Docum
 const SIMILAR: f64 = 0.75;
 
 /// The sections that are neither steps nor rules.
-const STANDING: [&str; 5] = ["rate_limit", "context", "encode", "tls", "http2"];
+const STANDING: [&str; 9] = ["rate_limit", "context", "tokens", "overflow_words", "context_status", "context_event", "encode", "tls", "http2"];
 
 /// A script that cannot be played, with all that is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,6 +83,10 @@ impl Reader {
         match name {
             "rate_limit" => standing.rate_limit = one.rate_limit,
             "context" => standing.context = one.context,
+            "tokens" => standing.tokens = one.tokens,
+            "overflow_words" => standing.overflow_words = one.overflow_words,
+            "context_status" => standing.context_status = one.context_status,
+            "context_event" => standing.context_event = one.context_event,
             "encode" => standing.encode = one.encode,
             "tls" => standing.tls = one.tls,
             _ => standing.http2 = one.http2,

@@ -3,7 +3,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{
-    Alpn, Arrival, BadChunk, Certificate, Chunked, Code, CutAt, Encode, Goaway, How, LastStream, Playing, Script, StallAt, Step, Times, Usage, Wait,
+    Alpn, Arrival, BadChunk, Certificate, Chunked, Code, CutAt, Encode, Goaway, How, LastStream, OverflowWords, Playing, Script, StallAt, Step,
+    Times, Tokens, Usage, Wait,
 };
 
 fn faults(text: &str) -> String {
@@ -170,6 +171,10 @@ fn what_holds_for_all_requests_stands_beside_the_steps_and_yields_to_them() {
         ("rate_limit: {requests: 1, per: 0s}", "above 0s"),
         ("ratelimit: {requests: 1}", "did you mean `rate_limit`?"),
         ("encode: lzma", "unknown variant `lzma`"),
+        ("tokens: o200", "unknown `o200`: did you mean `o200k`?"),
+        ("overflow_words: vlm", "unknown `vlm`: did you mean `vllm`?"),
+        ("context_status: 200", "the status of an error, from 400 to 599, not 200"),
+        ("- {context_event: maybe}", "steps[0].context_event (line 1): invalid type"),
     ] {
         let told = faults(script);
         assert!(told.contains(part), "{script}: {told}");
@@ -177,10 +182,24 @@ fn what_holds_for_all_requests_stands_beside_the_steps_and_yields_to_them() {
 }
 
 #[test]
+fn how_a_prompt_beyond_the_window_is_refused_is_a_steps_or_everyones() {
+    let text = "context: 100\ntokens: o200k\noverflow_words: tgi\ncontext_status: 500\ncontext_event: true\n\
+                steps: [{tokens: cl100k, overflow_words: llama_cpp, context_status: 400}]";
+    let mut playing = Playing::new(Script::read(text).unwrap());
+    let mut next = || {
+        let step = playing.step(&arrival("/v1", "m", ""));
+        (step.tokens, step.overflow_words, step.context_status, step.context_event)
+    };
+    assert_eq!(next(), (Some(Tokens::Cl100k), Some(OverflowWords::LlamaCpp), Some(400), true));
+    assert_eq!(next(), (Some(Tokens::O200k), Some(OverflowWords::Tgi), Some(500), true));
+}
+
+#[test]
 fn the_example_is_a_script_with_every_section() {
     let script = Script::read(super::EXAMPLE).unwrap();
     assert!(script.steps.len() > 8 && script.rules.len() == 3);
     assert!(script.standing.rate_limit.is_some() && script.standing.context.is_some() && script.standing.encode.is_some());
+    assert!(script.standing.tokens.is_some() && script.standing.overflow_words.is_some() && script.standing.context_status.is_some());
     let commented: Vec<&str> =
         super::EXAMPLE.lines().filter_map(|line| line.strip_prefix("# ").filter(|line| line.starts_with(['t', 'h']))).collect();
     assert!(commented.len() >= 3);

@@ -223,6 +223,13 @@ pub(super) fn byte_pause<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Du
     }
 }
 
+/// A status of errors.
+pub(super) fn error_status<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
+    let value = Value::deserialize(from)?;
+    let status = value.as_u64().and_then(|status| u16::try_from(status).ok()).filter(|status| (400..600).contains(status));
+    status.map(Some).ok_or_else(|| D::Error::custom(format!("`context_status` is the status of an error, from 400 to 599, not {value}")))
+}
+
 /// What `per` is where it is not said.
 pub(super) const fn minute() -> Duration {
     Duration::from_mins(1)

@@ -203,16 +203,17 @@ impl Reader {
             b"image" | b"input_image" | b"image_url" | b"computer_screenshot" => self.recast(object.from, &[File, Sealed], Image),
             b"thinking" | b"redacted_thinking" | b"reasoning" | b"reasoning_text" | b"summary_text" => self.unsaid(object, &[Text], Reasoning),
             _ if object.is_thought => self.unsaid(object, &[Text], Reasoning),
-            // What the provider runs by itself goes back to it as it came.
-            _ if kind.ends_with(b"_call") || kind.ends_with(b"_tool_use") || kind.ends_with(b"_tool_result") => {
-                self.unsaid(object, &[Text, Name, Result], Call);
+            b"" | b"message" | b"text" | b"input_text" | b"output_text" | b"refusal" | b"document" | b"search_result" => {}
+            _ => {
+                // What the provider runs by itself goes back to it as it came.
+                if kind.ends_with(b"_call") || kind.ends_with(b"_tool_use") || kind.ends_with(b"_tool_result") {
+                    self.unsaid(object, &[Text, Name, Result], Call);
+                }
+                // Of something in which nothing is known all counts.
+                if self.place() == object.from {
+                    self.push(Piece { at: object.at.clone(), is_quoted: false, kind: Call })?;
+                }
             }
-            b"" | b"message" | b"text" | b"input_text" | b"output_text" | b"refusal" => return Ok(()),
-            _ => {}
-        }
-        // Of something unknown, or with nothing known in it, all counts.
-        if self.item.pieces.len() == object.from && !matches!(kind, b"" | b"tool_result" | b"thinking" | b"reasoning") {
-            self.push(Piece { at: object.at.clone(), is_quoted: false, kind: Call })?;
         }
         Ok(())
     }

@@ -24,6 +24,8 @@ pub fn refused(dialect: Dialect, body: &[u8]) -> Option<String> {
         Dialect::OpenaiResponses => Ask::response(&body),
         Dialect::OpenaiCompletions => Ask::completion(&body),
         Dialect::AnthropicMessages => Ask::anthropic(&body),
+        // Embeddings have no contents, and a count may have a whole request of its own.
+        Dialect::Gemini if ["content", "requests", "generateContentRequest"].iter().any(|key| !body[*key].is_null()) => return None,
         Dialect::Gemini => Ask::gemini(&body, "simulated", false),
         Dialect::Ollama if body["messages"].is_array() => Ask::ollama_chat(&body),
         Dialect::Ollama => Ask::ollama_generate(&body),

@@ -16,6 +16,7 @@ mod dialects;
 mod faults;
 mod http2;
 mod limits;
+mod overflow;
 mod recording;
 mod shapes;
 mod tls;
