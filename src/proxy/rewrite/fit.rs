@@ -32,7 +32,7 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(in crate::proxy) struct Fitter {
     models: Arc<Models>,
-    /// So many prompts are counted at one time: one for each core.
+    /// So many prompts are counted at one time: on all cores but one, which is the traffic's.
     threads: Arc<Semaphore>,
     telemetry: Telemetry,
 }
@@ -68,9 +68,9 @@ struct Prompt {
 }
 
 impl Fitter {
-    /// With threads for each core.
+    /// With a thread for each core but one.
     pub(in crate::proxy) fn new(models: &Arc<Models>, telemetry: &Telemetry) -> Self {
-        let threads = available_parallelism().map_or(1, usize::from);
+        let threads = available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
         Self { models: Arc::clone(models), threads: Arc::new(Semaphore::new(threads)), telemetry: telemetry.clone() }
     }
 
@@ -189,4 +189,54 @@ fn declines(headers: &HeaderMap) -> bool {
 /// Whether the body is not compressed.
 pub(in crate::proxy) fn is_plain(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config, telemetry::fixture};
+
+    fn fitter(threads: usize) -> Fitter {
+        let telemetry = Telemetry::start(&config::Telemetry::default(), Box::new(std::io::sink())).unwrap();
+        Fitter { threads: Arc::new(Semaphore::new(threads)), ..Fitter::new(&Arc::default(), &telemetry) }
+    }
+
+    /// A chat of so many messages with a model of 8,192 tokens.
+    fn chat(messages: usize) -> Bytes {
+        let message = format!("{{\"role\":\"user\",\"content\":\"{}\"}}", "a word and another ".repeat(100));
+        format!("{{\"model\":\"gpt-4\",\"messages\":[{}]}}", vec![message; messages].join(",")).into()
+    }
+
+    fn record() -> Record {
+        let mut record = fixture::record();
+        record.call = Call { model: Some("gpt-4".to_owned()), ..Call::default() };
+        record
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_no_thread_is_free_in_time_the_request_goes_on_and_that_is_counted() {
+        let (fitter, mut record, begun) = (fitter(0), record(), Instant::now());
+        assert_eq!(fitter.run(&mut record, &chat(100), 0.7, None).await, None);
+        assert_eq!((record.skipped, begun.elapsed().as_secs()), (Some("busy"), WAIT_MAX.as_secs()));
+    }
+
+    #[tokio::test]
+    async fn a_thread_is_free_again_when_it_has_counted() {
+        let (fitter, mut record) = (fitter(1), record());
+        for (messages, is_trimmed) in [(2, false), (40, true), (40, true)] {
+            let fit = fitter.run(&mut record, &chat(messages), 0.7, None).await;
+            assert_eq!(matches!(fit, Some(Fit::Trimmed(_))), is_trimmed, "{fit:?}");
+        }
+        assert_eq!((fitter.threads.available_permits(), record.skipped), (1, None));
+    }
+
+    #[test]
+    fn off_declines_however_it_is_written_and_nothing_else_does() {
+        for (value, expected) in [("off", true), (" Off ", true), ("OFF", true), ("on", false), ("false", false), ("", false), ("offside", false)] {
+            let mut headers = HeaderMap::new();
+            headers.append("x-pillion-trim", http::HeaderValue::from_str(value).unwrap());
+            assert_eq!(declines(&headers), expected, "{value:?}");
+        }
+        assert!(!declines(&HeaderMap::new()));
+    }
 }

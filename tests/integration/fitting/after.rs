@@ -113,12 +113,14 @@ async fn a_prompt_that_was_trimmed_too_little_is_trimmed_anew_from_what_was_sent
 
 #[tokio::test]
 async fn the_deadline_holds_for_both_attempts_together() {
-    let config = "retries: {backoff: {initial: 1ms}}\ntimeouts: {total: 1s}";
-    let pair = pair(&format!("steps: [{}, {{stall: {{at: head}}}}]", refusing(1)), config).await;
+    let config = format!("{SMALL}timeouts: {{total: 3s}}");
+    let pair = pair(&format!("steps: [{{}}, {}, {{stall: {{at: head}}}}]", refusing(1)), &config).await;
+    // The tokenizer is loaded by the first prompt that is counted, which takes its time where nothing is optimised.
+    assert_eq!(pair.ask(&long(31).header("x-pillion-timeout", "20s")).await.status, 200);
     let reply = pair.ask(&unheard_of(false)).await;
     assert_eq!((reply.status, reply.refusal(), reply.header("x-pillion-attempts")), (504, Some("timeout_total"), Some("2")));
     assert!(trimmed(&reply).0 > 5, "the answer of our own says it too");
-    assert_eq!(count(&pair.proxy.settle_as("timeout").await, "pillion_retries_total", &[("reason", "context_length")]), 1);
+    assert_eq!(count(&pair.proxy.settle().await, "pillion_retries_total", &[("reason", "context_length")]), 1);
 }
 
 #[tokio::test]
