@@ -27,6 +27,8 @@ use crate::{
 
 /// Longest wait for a thread that counts: beyond it the request goes on as it came.
 const WAIT_MAX: Duration = Duration::from_secs(1);
+/// No more than this part of what the agent itself waits.
+const WAIT_PART: u32 = 4;
 
 /// Makes prompts fit. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -126,7 +128,8 @@ impl Fitter {
     /// Counts and plans on a thread of its own; `None` where none is free in time, or where it meets a fault of ours. The wait is our own doing.
     async fn run(&self, record: &mut Record, body: &Bytes, target: f64, after: Option<Overflow>) -> Option<Fit> {
         let prompt = Prompt::of(record)?;
-        let Ok(Ok(permit)) = timeout(WAIT_MAX, Arc::clone(&self.threads).acquire_owned()).await else {
+        let wait = record.agent_timeout.map_or(WAIT_MAX, |limit| WAIT_MAX.min(limit / WAIT_PART));
+        let Ok(Ok(permit)) = timeout(wait, Arc::clone(&self.threads).acquire_owned()).await else {
             record.skipped.get_or_insert("busy");
             return None;
         };
@@ -215,9 +218,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn where_no_thread_is_free_in_time_the_request_goes_on_and_that_is_counted() {
-        let (fitter, mut record, begun) = (fitter(0), record(), Instant::now());
-        assert_eq!(fitter.run(&mut record, &chat(100), 0.7, None).await, None);
-        assert_eq!((record.skipped, begun.elapsed().as_secs()), (Some("busy"), WAIT_MAX.as_secs()));
+        let fitter = fitter(0);
+        for (limit, expected) in [(None, 1000), (Some(60_000), 1000), (Some(2000), 500)] {
+            let (mut record, begun) = (Record { agent_timeout: limit.map(Duration::from_millis), ..record() }, Instant::now());
+            assert_eq!(fitter.run(&mut record, &chat(100), 0.7, None).await, None);
+            // Tokio's clock counts milliseconds, and rounds up.
+            assert_eq!((record.skipped, begun.elapsed().as_millis().abs_diff(expected) < 2), (Some("busy"), true), "{limit:?}");
+        }
     }
 
     #[tokio::test]
