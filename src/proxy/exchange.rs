@@ -187,19 +187,20 @@ fn conclude(memory: &Memory, place: Option<Place>, record: &mut Record) {
     let (models, provider) = (&memory.models, record.provider.as_deref());
     let (asked, answered) = (record.call.model.as_deref(), record.reply.model.as_deref());
     record.cost = models.cost(provider, asked, answered, &record.reply.usage);
-    if let Some(tokens) = record.reply.usage.input.or(record.reply.counted).filter(|_| record.trim.is_none()) {
-        models.learn(&record.call, tokens);
+    if let Some(tokens) = record.reply.usage.input.or(record.reply.counted) {
+        let is_whole = record.asked().zip(record.counted).is_none_or(|(asked, counted)| models.taught(asked, counted, tokens, Instant::now()));
+        // Of a prompt that was trimmed the characters are those that came.
+        if is_whole && record.trim.is_none() {
+            models.learn(&record.call, tokens);
+        }
     }
-    learn(models, record);
+    learn_window(models, record);
 }
 
-/// What the reply teaches of how prompts are counted, and of the window: that is then told as it is known now.
-fn learn(models: &Models, record: &mut Record) {
+/// What an error teaches of the window: that is then told as it is known now.
+fn learn_window(models: &Models, record: &mut Record) {
     let now = Instant::now();
     let Some(asked) = record.asked() else { return };
-    if let (Some(counted), Some(tokens)) = (record.counted, record.reply.usage.input) {
-        models.taught(asked, counted, tokens, now);
-    }
     if let Some(overflow) = record.reply.error.as_ref().and_then(|error| error.overflow) {
         models.overflowed(asked, overflow, now);
         record.prompt_window = models.window(asked, now).map(|window| window.tokens);
