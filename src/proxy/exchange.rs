@@ -194,11 +194,11 @@ fn conclude(memory: &Memory, place: Option<Place>, record: &mut Record) {
             models.learn(&record.call, tokens);
         }
     }
-    learn(models, record);
+    learn_window(models, record);
 }
 
-/// What the reply says of a prompt that did not fit; the window is told as it is known then.
-fn learn(models: &Models, record: &mut Record) {
+/// What an error teaches of the window: that is then told as it is known now.
+fn learn_window(models: &Models, record: &mut Record) {
     let now = Instant::now();
     let Some(asked) = record.asked() else { return };
     if let Some(overflow) = record.reply.error.as_ref().and_then(|error| error.overflow) {
