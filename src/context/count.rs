@@ -1,7 +1,7 @@
 //! Counts a conversation: each text by the model's tokenizer or the one that is nearest to it, and what providers put around texts.
 //!
-//! What is added is published by no provider in full; the numbers here are those of their own examples, or measured by others, and each says whose. What
-//! they are off by is learnt from usage (see `correct`).
+//! What is added is published by no provider in full. The numbers here are of their own examples or measured by others, which is then said; those that are
+//! "taken as" something are judged. What they are off by is learnt from usage (see `correct`).
 
 use crate::wire::{Dialect, Item, Outline, Piece, PieceKind, Role};
 
@@ -23,6 +23,7 @@ pub(super) struct Family {
     pub(super) is_own: bool,
     /// Tokens of its own for each of the nearest's, before anything is learnt.
     pub(super) ratio: f64,
+    image: Rule,
 }
 
 /// Beginnings of names whose tokenizer is public, most telling first (`MODEL_PREFIX_TO_ENCODING` of openai/tiktoken, and what has come since).
@@ -47,11 +48,23 @@ const OWN: [(&str, Tokenizer); 18] = [
     ("davinci-002", Tokenizer::Cl100k),
 ];
 
-/// Claude's vocabularies are finer: 1.1 to 1.2 times o200k on prose and code, up to 1.35 times that since Opus 4.7 (Anthropic, "What's new in Claude
-/// Opus 4.7"). Too many at first is better than an error.
+/// Claude's vocabulary is finer: Claude 3.5 has 1.16 times o200k's tokens on English articles and 1.3 times on Python (as measured by others).
 const RATIO_CLAUDE: f64 = 1.2;
-/// Vocabularies of 128,000 to 256,000 entries (Llama 3, Qwen, Gemma, Mistral's Tekken) are 1.0 to 1.1 times o200k on English.
+/// Since Opus 4.7 the same text has 1.0 to 1.35 times as many as before (Anthropic, "What's new in Claude Opus 4.7"), 1.46 times in a first measurement by
+/// others. Taken as near the upper end: too many at first is better than an error.
+const RATIO_CLAUDE_LATER: f64 = 1.5;
+/// Of all others. Taken as what the tests measure of Llama 3's, Qwen's and `DeepSeek`'s on English and code (1.0 to 1.1).
 const RATIO: f64 = 1.1;
+
+/// Claude's generations before the vocabulary and the eyes that came with Opus 4.7.
+const CLAUDE_EARLIER: [&str; 6] = ["claude-instant", "claude-2", "claude-3", "claude-opus-4", "claude-sonnet-4", "claude-haiku-4"];
+const OPUS_LATER: [&str; 4] = ["opus-4-7", "opus-4.7", "opus-4-8", "opus-4.8"];
+
+/// Whether it is a Claude, and then whether it is one since Opus 4.7.
+pub(super) fn is_later_claude(model: &str) -> Option<bool> {
+    let has = |parts: &[&str]| parts.iter().any(|part| model.contains(part));
+    model.contains("claude").then(|| !has(&CLAUDE_EARLIER) || has(&OPUS_LATER))
+}
 
 impl Family {
     /// By the name that is on the wire: with a gateway's prefixes, a fine-tune's owner, a date, or none of them.
@@ -59,10 +72,14 @@ impl Family {
         let name = model.rsplit('/').next().unwrap_or(model);
         let name = name.strip_prefix("ft:").unwrap_or(name);
         if let Some((_, tokenizer)) = OWN.iter().find(|(start, _)| begins(name, start)) {
-            return Self { tokenizer: *tokenizer, is_own: true, ratio: 1.0 };
+            return Self { tokenizer: *tokenizer, is_own: true, ratio: 1.0, image: Rule::of(name) };
         }
-        let ratio = if model.contains("claude") { RATIO_CLAUDE } else { RATIO };
-        Self { tokenizer: Tokenizer::O200k, is_own: false, ratio }
+        let ratio = match is_later_claude(model) {
+            Some(true) => RATIO_CLAUDE_LATER,
+            Some(false) => RATIO_CLAUDE,
+            None => RATIO,
+        };
+        Self { tokenizer: Tokenizer::O200k, is_own: false, ratio, image: Rule::of(name) }
     }
 }
 
@@ -89,29 +106,32 @@ pub(super) struct Frame {
 
 impl Frame {
     pub(super) fn of(dialect: Dialect, family: Family) -> Self {
+        let image = family.image;
         match dialect {
-            // "You are a scientist" and "Hello, Claude" are 14 tokens together, 8 of them text ("Token counting"); tools bring a system prompt of 346
-            // ("Tool use", Claude 4, auto), here by o200k.
-            Dialect::AnthropicMessages => Self { prompt: 2, message: 3, call: 12, tools: 320, image: Rule::Area, has_types: false },
-            // Roles and turns are marked by five tokens in Gemma's template, whose makers are the same.
-            Dialect::Gemini => Self { prompt: 3, message: 5, call: 6, tools: 20, image: Rule::Crops, has_types: false },
-            // Three for a message and one for its role, three before the answer (openai-cookbook, "How to count tokens with tiktoken"); a call with its
-            // result took 24 beyond the rest of a prompt, 19 of which are explained (community.openai.com/t/538914).
-            _ if family.is_own => Self { prompt: 3, message: 4, call: 5, tools: 0, image: Rule::Tiles, has_types: true },
+            // "You are a scientist" and "Hello, Claude" are 14 tokens together, 8 of them text (Anthropic, "Token counting"). Tools bring a system prompt of
+            // 286 to 675 tokens by model ("Tool use"; most of Claude 4: 497), taken as 340 by o200k. A call's frame is taken as ten tokens and its name.
+            Dialect::AnthropicMessages => Self { prompt: 2, message: 3, call: 12, tools: 340, image, has_types: false },
+            // Texts of 10, 10 and 11 tokens are 10, 11 with the answer's beginning, and 21 with both (Google, "Understand and count tokens"), four functions
+            // 184 more, which is what their JSON has. A call's frame is taken as that of other templates.
+            Dialect::Gemini => Self { prompt: 1, message: 1, call: 6, tools: 0, image, has_types: false },
+            // Three for a message and one for its role, three before the answer (openai-cookbook, "How to count tokens with tiktoken"). A question with a call
+            // and its result is 40 tokens, which five for the call explain (community.openai.com/t/538914).
+            _ if family.is_own => Self { prompt: 3, message: 4, call: 5, tools: 0, image, has_types: true },
             // `<|im_start|>`, the role, a line's end, `<|im_end|>`, a line's end: ChatML, which most templates resemble. Tools are shown as JSON below
-            // a paragraph of instructions.
-            _ => Self { prompt: 3, message: 5, call: 12, tools: 80, image: Rule::Area, has_types: false },
+            // a paragraph of instructions, taken as 80.
+            _ => Self { prompt: 3, message: 5, call: 12, tools: 80, image, has_types: false },
         }
     }
 }
 
-/// Reasoning that only its maker can read is counted as input while the task goes on (OpenAI, "Reasoning models"; Google, "Thought signatures"), and is
-/// six bytes a token: four characters, encrypted and in base64. Left out of later tasks by some, but a count that fell then would move the cut.
+/// Reasoning that only its maker can read is input when it is sent back (Google, "Thinking": signatures increase the input tokens that are charged). Taken as
+/// six bytes a token: four characters, encrypted and in base64. Some leave it out of later tasks, but a count that fell then would move the cut.
 const SEALED_BYTES: u64 = 6;
-/// A page of a document is 1,500 to 3,000 tokens (Anthropic, "PDF support") in some 100 KB; a document named by an URL or an id has one.
+/// A page of a document is 1,500 to 3,000 tokens (Anthropic, "PDF support"; Gemini has fewer), taken to be in some 100 KB; a document named by an URL or an id
+/// is taken as one page.
 const FILE_LEAST: u64 = 1500;
 const FILE_BYTES: u64 = 60;
-/// A file is at most so many: 100 pages are what may be sent.
+/// A file is taken as at most so many: 100 pages, which is what a window of 200,000 tokens may be sent.
 const FILE_MOST: u64 = 200_000;
 
 /// A conversation's weights by a tokenizer, nothing corrected.

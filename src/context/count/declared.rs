@@ -1,5 +1,5 @@
 //! Declared tools as OpenAI's models see them: not the JSON that is sent, but types in the manner of TypeScript. The manner is published with the
-//! open-weight models (openai/harmony, "Function calling").
+//! open-weight models (openai/harmony, `docs/format.md`, "Function calling"); it is taken as that of the others, whose examples it explains.
 
 use std::fmt::Write as _;
 

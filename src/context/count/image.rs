@@ -7,41 +7,123 @@ use base64::{
     engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig},
 };
 
+use super::is_later_claude;
+
 /// By whose rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// Scaled down into 2,048², then to a shorter side of 768; 85 tokens and 170 for each tile of 512² (OpenAI, "Images and vision", high detail, which
-    /// is the default; its newer models take fewer, at most 1,536 patches of 32²).
-    Tiles,
-    /// Width · height / 750, at most 1,600 for what is scaled down to 1,568 (Anthropic, "Vision").
-    Area,
+    /// Scaled down into 2,048², then to a shorter side of 768: tokens for all of it, and for each tile of 512².
+    Tiles(u64, u64),
+    /// Scaled down until it is within limits, then by cells.
+    Cells(Cells),
     /// 258 for up to 384², else 258 for each tile of 768² (Google, "Understand and count tokens").
     Crops,
+    /// As many whatever its size.
+    Fixed(u64),
 }
 
-/// Of an image whose size cannot be seen (an URL, a file's id): 1,024² in tiles, the most by area, four crops.
-const UNSEEN: [u64; 3] = [765, 1600, 1032];
+/// How an image is parted into square cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cells {
+    /// Of so many pixels' side.
+    side: u64,
+    /// The image's longer side is at most so many pixels.
+    edge: u64,
+    /// It has at most so many cells.
+    most: u64,
+    /// Hundredths of a token that each is.
+    price: u64,
+}
+
+const fn cells(side: u64, edge: u64, most: u64, price: u64) -> Rule {
+    Rule::Cells(Cells { side, edge, most, price })
+}
+
+/// Until Opus 4.7 and since (Anthropic, "Vision").
+const CLAUDE: Rule = cells(28, 1568, 1568, 100);
+const CLAUDE_LATER: Rule = cells(28, 2576, 4784, 100);
+
+/// Before Gemini 3, and the default since ("Media resolution").
+const GEMINI_EARLIER: [&str; 2] = ["gemini-1", "gemini-2"];
+const GEMINI: Rule = Rule::Fixed(1120);
+
+/// Beginnings of names, most telling first (OpenAI, "Images and vision", of the `detail` that is the default). Where that says 1.62 and 2.46 tokens a cell of
+/// GPT-5's small models, users have measured 1.2 and 1.5, and 1.2 of all since. What GPT-4o mini is charged beyond GPT-4o does not fill its window.
+const OPENAI: [(&str, Rule); 19] = [
+    ("gpt-4.1-mini", cells(32, 2048, 1536, 162)),
+    ("gpt-4.1-nano", cells(32, 2048, 1536, 246)),
+    ("gpt-4", Rule::Tiles(85, 170)),
+    ("chatgpt-4o", Rule::Tiles(85, 170)),
+    ("o4-mini", cells(32, 2048, 1536, 172)),
+    ("codex-mini", cells(32, 2048, 1536, 172)),
+    ("o1", Rule::Tiles(75, 150)),
+    ("o3", Rule::Tiles(75, 150)),
+    ("computer-use", Rule::Tiles(65, 129)),
+    ("gpt-5-nano", cells(32, 2048, 1536, 150)),
+    ("gpt-5-mini", cells(32, 2048, 1536, 120)),
+    ("gpt-5-codex", cells(32, 2048, 1536, 120)),
+    ("gpt-5-", Rule::Tiles(70, 140)),
+    ("gpt-5.1", cells(32, 2048, 1536, 120)),
+    ("gpt-5.2", cells(32, 2048, 1536, 120)),
+    ("gpt-5.3", cells(32, 2048, 1536, 120)),
+    ("gpt-5.4", cells(32, 2048, 2500, 120)),
+    ("gpt-5.5", cells(32, 6000, 10_000, 120)),
+    ("gpt-", cells(32, u64::MAX, u64::MAX, 120)),
+];
+
+impl Rule {
+    /// By a model's own name. One of another maker is taken as Claude, until Opus 4.7.
+    pub(super) fn of(model: &str) -> Self {
+        if let Some(is_later) = is_later_claude(model) {
+            return if is_later { CLAUDE_LATER } else { CLAUDE };
+        }
+        if model.contains("gemini") {
+            return if GEMINI_EARLIER.iter().any(|part| model.contains(part)) { Self::Crops } else { GEMINI };
+        }
+        match model {
+            "gpt-5" => Self::Tiles(70, 140),
+            _ => OPENAI.iter().find(|(start, _)| model.starts_with(start)).map_or(CLAUDE, |(_, rule)| *rule),
+        }
+    }
+}
+
+/// What an image whose size cannot be seen (an URL, a file's id) is taken as.
+const UNSEEN: (u64, u64) = (1280, 1280);
 
 /// Bytes of base64 that are looked at: cameras write up to 64 KiB of what else they know before the size.
 const LOOK: usize = 96 << 10;
 
 /// The tokens of an image as it stands in a string: a `data:` URL, base64, or anything else.
 pub(super) fn tokens(raw: &[u8], rule: Rule) -> u64 {
-    match (size(raw), rule) {
-        (None, Rule::Tiles) => UNSEEN[0],
-        (None, Rule::Area) => UNSEEN[1],
-        (None, Rule::Crops) => UNSEEN[2],
-        (Some((width, height)), Rule::Tiles) => {
+    let (width, height) = size(raw).unwrap_or(UNSEEN);
+    match rule {
+        Rule::Tiles(base, tile) => {
             let (width, height) = within(width, height, width.max(height), 2048);
             let (width, height) = within(width, height, width.min(height), 768);
-            85 + 170 * width.div_ceil(512) * height.div_ceil(512)
+            base + tile * width.div_ceil(512) * height.div_ceil(512)
         }
-        (Some((width, height)), Rule::Area) => {
-            let (width, height) = within(width, height, width.max(height), 1568);
-            (width * height).div_ceil(750).clamp(1, UNSEEN[1])
+        Rule::Cells(cells) => (cells.of(width, height) * cells.price).div_ceil(100),
+        Rule::Crops if width <= 384 && height <= 384 => 258,
+        Rule::Crops => 258 * width.div_ceil(768).min(16) * height.div_ceil(768).min(16),
+        Rule::Fixed(tokens) => tokens,
+    }
+}
+
+impl Cells {
+    /// Cells of an image, scaled down with its shape kept.
+    fn of(self, width: u64, height: u64) -> u64 {
+        let (width, height) = within(width, height, width.max(height), self.edge);
+        let cells = width.div_ceil(self.side) * height.div_ceil(self.side);
+        if cells <= self.most {
+            return cells;
         }
-        (Some((width, height)), Rule::Crops) if width <= 384 && height <= 384 => 258,
-        (Some((width, height)), Rule::Crops) => 258 * width.div_ceil(768).min(16) * height.div_ceil(768).min(16),
+        // As many columns as fit, with the rows that belong to them, or the other way round.
+        let fitting = |along: u64, across: u64| {
+            let columns = (self.most * along / across).isqrt().max(1);
+            columns * (columns * across).div_ceil(along)
+        };
+        let fits = [fitting(width, height), fitting(height, width)].into_iter().filter(|&cells| cells <= self.most);
+        fits.max().unwrap_or(self.most)
     }
 }
 
@@ -140,15 +222,46 @@ mod tests {
 
     #[test]
     fn an_image_costs_what_its_provider_says() {
-        let of = |width, height, rule| tokens(STANDARD.encode(png(width, height)).as_bytes(), rule);
-        // The examples of the providers' own pages.
-        assert_eq!(of(1024, 1024, Rule::Tiles), 765);
-        assert_eq!(of(2048, 4096, Rule::Tiles), 1105);
-        assert_eq!(of(1000, 1000, Rule::Area), 1334);
-        assert_eq!(of(200, 200, Rule::Area), 54);
-        assert_eq!(of(300, 300, Rule::Crops), 258);
-        assert_eq!(of(960, 540, Rule::Crops), 516);
-        assert_eq!(of(60_000, 60_000, Rule::Area), 1600);
-        assert_eq!(tokens(b"https://example.com/cat.png", Rule::Tiles), 765);
+        let of = |model: &str, width, height| tokens(STANDARD.encode(png(width, height)).as_bytes(), Rule::of(model));
+        for (model, (width, height), expected) in [
+            // The examples of the providers' own pages.
+            ("gpt-4o-2024-08-06", (1024, 1024), 765),
+            ("gpt-4.1", (2048, 4096), 1105),
+            ("gpt-4.1-mini", (1024, 1024), 1659),
+            ("claude-sonnet-4-6", (1920, 1080), 1560),
+            ("claude-opus-4-7", (1920, 1080), 2691),
+            ("anthropic.claude-opus-4-8-v1:0", (3840, 2160), 4784),
+            ("gemini-2.5-pro", (300, 300), 258),
+            ("gemini-2.5-pro", (960, 540), 516),
+            ("gemini-3-pro-preview", (300, 4000), 1120),
+            // What users have measured.
+            ("claude-haiku-4-5", (256, 256), 100),
+            ("claude-opus-5-5", (1024, 1024), 1369),
+            ("gpt-5-mini", (1280, 720), 1104),
+            ("gpt-5-mini", (2048, 768), 1844),
+            ("gpt-6-astra", (4032, 3024), 14_364),
+            ("gpt-5.5", (3840, 2160), 9792),
+            // By the rules.
+            ("gpt-5", (1024, 1024), 630),
+            ("o3", (1024, 1024), 675),
+            ("qwen2.5-vl", (60_000, 60_000), 1521),
+            ("claude-3-5-sonnet", (60_000, 1), 56),
+        ] {
+            assert_eq!(of(model, width, height), expected, "{model}: {width} × {height}");
+        }
+        assert_eq!(tokens(b"https://example.com/cat.png", Rule::of("gpt-4o")), 765);
+    }
+
+    #[test]
+    fn an_image_that_is_scaled_down_has_no_more_cells_than_it_may() {
+        let mut random = fastrand::Rng::with_seed(4);
+        for _ in 0..2000 {
+            let (width, height) = (random.u32(1..1 << 16), random.u32(1..1 << 16));
+            let raw = STANDARD.encode(png(width, height));
+            for (model, most) in [("claude-sonnet-4-6", 1568), ("claude-opus-4-8", 4784), ("gpt-5.2", 1844), ("gpt-5.5", 12_000)] {
+                let tokens = tokens(raw.as_bytes(), Rule::of(model));
+                assert!((1..=most).contains(&tokens), "{model}: {width} × {height}: {tokens}");
+            }
+        }
     }
 }

@@ -55,7 +55,7 @@ fn tools_count_as_their_maker_says_or_a_little_more() {
 #[test]
 fn claudes_prompts_are_near_what_its_maker_says() {
     let count = |body: &Value| weigh(&Counter::default(), Dialect::AnthropicMessages, "claude-opus-4-6", body).count * 12 / 10;
-    // The examples of "Token counting": 14 and 403 tokens.
+    // The examples of "Token counting": 14 and 403 tokens, the latter from when tools brought 150 fewer.
     let plain = json!({"system": "You are a scientist", "messages": [{"role": "user", "content": "Hello, Claude"}]});
     let schema = json!({"type": "object", "required": ["location"], "properties": {
         "location": {"type": "string", "description": "The city and state, e.g. San Francisco, CA"}}});
@@ -63,6 +63,51 @@ fn claudes_prompts_are_near_what_its_maker_says() {
     let with_tools = json!({"tools": tools, "messages": [{"role": "user", "content": "What's the weather like in San Francisco?"}]});
     let counts = [count(&plain), count(&with_tools)];
     assert!((12..=20).contains(&counts[0]) && (395..=500).contains(&counts[1]), "{counts:?}");
+}
+
+#[test]
+fn calls_count_as_users_have_seen() {
+    // community.openai.com/t/538914: 40 tokens with one call, and 25 for each call and result beyond the second.
+    let body = |calls: usize| {
+        let arguments = r#"{"a":2, "b":2}"#;
+        let call = json!({"id": "a", "type": "function", "function": {"name": "calculator", "arguments": arguments}});
+        let mut messages = vec![
+            json!({"role": "user", "content": [{"type": "text", "text": "How much is 2 plus 2?"}]}),
+            json!({"role": "assistant", "tool_calls": vec![call; calls]}),
+        ];
+        messages.extend(vec![json!({"role": "tool", "tool_call_id": "a", "content": "4"}); calls]);
+        json!({"messages": messages})
+    };
+    let count = |calls| chat("gpt-3.5-turbo", &body(calls)).count;
+    assert!((39..=43).contains(&count(1)), "{}", count(1));
+    assert!((21..=25).contains(&(count(3) - count(2))), "{}", count(3) - count(2));
+}
+
+#[test]
+fn geminis_prompts_are_near_what_its_maker_says() {
+    let count = |body: &Value| {
+        let (body, family) = (body.to_string(), Family::of("gemini-2.0-flash"));
+        let outline = Outline::read(Dialect::Gemini, "/v1beta/models/gemini-2.0-flash:generateContent", body.as_bytes()).unwrap();
+        let mut counting = Counting::new(family.tokenizer);
+        Counter::default().weigh(Frame::of(Dialect::Gemini, family), body.as_bytes(), &outline, &mut counting).total().count
+    };
+    // The examples of "Understand and count tokens".
+    let user = |text: &str| json!({"role": "user", "parts": [{"text": text}]});
+    let fox = user("The quick brown fox jumps over the lazy dog.");
+    let function = |(name, description): (&str, &str)| {
+        let number = json!({"type": "NUMBER"});
+        json!({"name": name, "description": description, "parameters": {"type": "OBJECT", "properties": {"a": number, "b": number}, "required": ["a", "b"]}})
+    };
+    let functions = [("add", "returns a + b."), ("subtract", "returns a - b."), ("multiply", "returns a * b."), ("divide", "returns a / b.")].map(function);
+    let cats = user("I have 57 cats, each owns 44 mittens, how many mittens is that in total?");
+    for (body, expected) in [
+        (json!({"contents": [fox]}), 11),
+        (json!({"contents": [fox], "systemInstruction": {"parts": [{"text": "You are a cat. Your name is Neko."}]}}), 21),
+        (json!({"contents": [cats], "tools": [{"functionDeclarations": functions}]}), 206),
+    ] {
+        let counted = count(&body);
+        assert!(counted.abs_diff(expected) <= 2 + expected / 10, "{counted} for {expected}");
+    }
 }
 
 #[test]
@@ -99,6 +144,23 @@ fn images_and_files_are_not_counted_by_their_bytes() {
     let body = json!({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": data}}, {"type": "text", "text": "What is it?"}]}]});
     let tokens = chat("gpt-4o", &body);
     assert!(tokens.count < 1000 && !tokens.is_exact, "{tokens:?}");
+}
+
+#[test]
+fn claudes_of_two_vocabularies_are_told_apart() {
+    for (name, expected) in [
+        ("claude-3-7-sonnet-latest", Some(false)),
+        ("claude-opus-4-20250514", Some(false)),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", Some(false)),
+        ("anthropic/claude-opus-4.6", Some(false)),
+        ("claude-opus-4-7", Some(true)),
+        ("anthropic/claude-opus-4.8", Some(true)),
+        ("claude-sonnet-5", Some(true)),
+        ("claude-haiku-5-5", Some(true)),
+        ("gpt-5", None),
+    ] {
+        assert_eq!(super::is_later_claude(name), expected, "{name}");
+    }
 }
 
 #[test]
