@@ -26,6 +26,7 @@ impl Memory {
             return arrived;
         }
         let mut belongs = self.belongs(&asked, now);
+        let beginning = self.beginning(&asked, belongs);
         self.learn(&asked, belongs, now);
         let tools = self.results(&asked, belongs, now);
         let caller = self.caller(&asked, belongs);
@@ -37,7 +38,7 @@ impl Memory {
         let thread = self.thread(&asked, conversation, belongs, now);
         self.introduce(&asked, (thread, belongs), &caller, now);
         let repeats = arrival.sdk_retry.is_some_and(|retry| retry > 0) && self.index.bodies.find(&asked.body).is_some();
-        Arrived { tools, repeats, ..self.place(&asked, (thread, belongs), caller, now) }
+        Arrived { tools, repeats, beginning, ..self.place(&asked, (thread, belongs), caller, now) }
     }
 
     /// What could not be read has a caller, if that one says so, and no conversation.
@@ -73,6 +74,7 @@ impl Memory {
             trace: Some(trace),
             parent,
             tools: Vec::new(),
+            beginning: None,
             repeats: true,
         })
     }

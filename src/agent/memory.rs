@@ -11,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Arrival, HeadId, Heads, Moment, Rule, Source,
+    beginning::Length,
     caller::Caller,
     folk::Folk,
     heard::{Heard, Kind, Said, join},
@@ -56,6 +57,7 @@ pub(super) struct Exchange {
     pub(super) runs: Vec<u64>,
     pub(super) calls: Vec<u64>,
     pub(super) body: u64,
+    pub(super) length: Length,
     pub(super) retry: u32,
     pub(super) connection: u64,
     /// Whether the SDK has repeated it.
@@ -219,6 +221,7 @@ impl Exchange {
             runs: Vec::new(),
             calls: Vec::new(),
             body: 0,
+            length: Length::of(arrival),
             retry: arrival.sdk_retry.unwrap_or(0),
             connection: arrival.connection,
             is_repeated: false,

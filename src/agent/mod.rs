@@ -2,6 +2,7 @@
 //! the wire says and asserts nothing else: a name is explicit, inferred by a named rule, or unknown. No I/O, no clock: `now` is an argument.
 
 mod arriving;
+mod beginning;
 mod belong;
 mod caller;
 mod ending;
@@ -23,6 +24,7 @@ use std::{
 
 use tokio::time::Instant;
 
+pub use beginning::Beginning;
 pub use caller::SELECTION;
 pub use heads::{HeadId, Heads, Known, Recalled, Trail};
 #[cfg(test)]
@@ -32,7 +34,7 @@ pub use views::{AgentView, Child, ConversationView, Counts, HangUps, RunningTool
 use heard::Heard;
 use memory::Memory;
 
-use crate::wire::{Dialect, Reply, Request};
+use crate::wire::{Dialect, Reply, Request, Usage};
 
 /// How an agent's name is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -126,6 +128,8 @@ pub struct Arrived {
     pub parent: Option<u64>,
     /// Runs of tools that ended with it.
     pub tools: Vec<ToolRun>,
+    /// What of its prompt the provider has counted before.
+    pub beginning: Option<Beginning>,
     /// Whether it is the SDK's repetition of a request that came before.
     pub repeats: bool,
 }
@@ -226,6 +230,11 @@ impl Agents {
     /// The request's good answer has ended.
     pub fn answered(&self, place: Place, reply: &Reply, now: Moment) {
         self.memory().answered(place.0, reply, now);
+    }
+
+    /// The provider has counted the prompt of this request, which went up as it came: so many tokens. Call it once it has been answered.
+    pub fn counted(&self, place: Place, tokens: u64, usage: &Usage) {
+        self.memory().counted(place.0, tokens, usage);
     }
 
     /// The request has ended without a good answer.

@@ -41,8 +41,9 @@ pub(super) fn print(out: &mut impl Write, config: &Config, selection: &Selection
             match policy.trim {
                 Trim::Off => writeln!(out, "# nothing is trimmed (context.trim is off); errors of the upstream pass"),
                 Trim::Oversize => {
-                    let (most, down) = (window.tokens.saturating_sub(window.answer), down_to(window, policy.target));
-                    writeln!(out, "# prompts over {} tokens are trimmed, each time down to about {}", Grouped(most), down)
+                    let (most, step) = (window.most(), window.step(policy.target));
+                    let down = most.saturating_sub(step);
+                    writeln!(out, "# prompts over {} tokens are trimmed, each time down to about {}", Grouped(most), Grouped(down))
                 }
             }
         }
@@ -74,15 +75,6 @@ fn answer(window: Window) -> String {
         0 => "the answer has room of its own".to_owned(),
         answer => format!("{} of them are kept for the answer, unless the request asks for fewer or more", Grouped(answer)),
     }
-}
-
-/// The window less a step, which is no more than half of what is there for the prompt.
-fn down_to(window: Window, target: f64) -> String {
-    let float = |tokens: u64| f64::from(u32::try_from(tokens).unwrap_or(u32::MAX));
-    let most = float(window.tokens.saturating_sub(window.answer));
-    let step = (float(window.tokens) * (1.0 - target)).min(most / 2.0);
-    let down: u64 = format!("{:.0}", most - step).parse().unwrap_or_default();
-    Grouped(down).to_string()
 }
 
 /// A name as one word.

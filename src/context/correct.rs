@@ -1,7 +1,7 @@
 //! What a model counts for each token that is counted here, learnt from its replies: a ratio, a fixed part and a part for each figure of a number (some
 //! vocabularies take numbers apart, those that count here do not).
 //!
-//! Followed as in `estimate`, with tokens counted here in place of characters. What is applied moves in steps, and only when what was learnt has moved
+//! Followed as in `estimate`, with tokens counted here in place of weighed characters. What is applied moves in steps, and only when what was learnt has moved
 //! well beyond one: each move shifts the cut of every conversation.
 
 use std::sync::{Mutex, PoisonError};
@@ -96,7 +96,7 @@ impl Correction {
 
 /// A prompt as it was counted here.
 fn prompt(counted: Tokens) -> Prompt {
-    Prompt { characters: number(counted.count.max(1)), tools: number(counted.figures) / FIGURES }
+    Prompt { weight: number(counted.count.max(1)), tools: number(counted.figures) / FIGURES }
 }
 
 /// What was learnt of each model.
@@ -128,7 +128,7 @@ impl Lessons {
     }
 
     fn expected(&self, prompt: Prompt) -> f64 {
-        self.learner.ratio(prompt) * prompt.characters
+        self.learner.ratio(prompt) * prompt.weight
     }
 
     /// Moves what is applied by whole steps, if what was learnt is far enough from it.
@@ -150,7 +150,7 @@ impl Corrections {
     pub(super) fn of(&self, key: Key, family: Family, counted: Tokens, guess: Option<u64>) -> Correction {
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
         if models.get(&key).is_none() && (guess.is_some() || !family.is_own) {
-            let by_guess = |tokens| (number(tokens) / prompt(counted).characters).clamp(family.ratio / 2.0, family.ratio * 2.0);
+            let by_guess = |tokens| (number(tokens) / prompt(counted).weight).clamp(family.ratio / 2.0, family.ratio * 2.0);
             models.insert(key, Lessons::new(guess.map_or(family.ratio, by_guess)));
         }
         let Some(lessons) = models.get_mut(&key) else { return Correction::NONE };

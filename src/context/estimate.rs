@@ -1,6 +1,7 @@
-//! How many tokens a prompt is, from its characters: an estimate for each model that every reply's usage corrects.
+//! How many tokens a prompt is, from what its characters weigh: an estimate for each model that every reply's usage corrects. Of a conversation that goes
+//! on only what is new is estimated.
 //!
-//! What is estimated is the ratio of tokens to characters: what the text itself takes, plus a fixed part (roles, instructions of the provider) and a part
+//! What is estimated is the ratio of tokens to weight: what the text itself takes, plus a fixed part (roles, instructions of the provider) and a part
 //! for each tool declared, both of which weigh less the longer the prompt is. The three are followed by a Kalman filter, so that the first replies move
 //! them far and later ones little, and so that they drift with the traffic. A reply that is far off (an image, a document: tokens without characters)
 //! moves them only a little; several in a row, all to one side, say that the traffic has changed, and the filter is as unsure as at first.
@@ -10,7 +11,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::{Prompt, whole};
+use super::{Beginning, Prompt, count::is_later_claude, number, whole};
 
 /// Models that are followed; of more, those that taught nothing for longest are forgotten.
 const MODELS_MAX: usize = 256;
@@ -19,10 +20,11 @@ const NAME_MAX: usize = 256;
 
 /// What the numbers of the fixed part and of tools are counted in: tokens by this, so that all three are of like size.
 const UNIT: f64 = 100.0;
-/// Tokens of one character before anything is known: 4 characters a token in English prose and code by most vocabularies of 100,000 and more.
-const RATIO: f64 = 0.25;
-/// The same for Claude's, which is finer.
-const RATIO_CLAUDE: f64 = 0.29;
+/// Tokens of a weighed character before anything is known, as measured of `OpenAI`'s and Llama 3's vocabularies on prose, code, JSON, tables and Chinese.
+const RATIO: f64 = 0.22;
+/// The same for Claude's, which are finer (see `count`), until Opus 4.7 and since.
+const RATIO_CLAUDE: f64 = 0.26;
+const RATIO_CLAUDE_LATER: f64 = 0.33;
 /// The fixed part, in [`UNIT`]s.
 const FIXED: f64 = 0.08;
 /// A tool's declaration, in [`UNIT`]s: a name, a sentence and two described parameters.
@@ -35,7 +37,7 @@ const DRIFT: [f64; 3] = [0.001, 0.01, 0.01];
 const SCATTER: f64 = 0.01;
 /// A reply further off than so many times the usual moves no more than one that is so far.
 const OUTLIER: f64 = 4.0;
-/// The first replies of a model move it as far as they are off, but no further than this (tokens a character): no text is further from another.
+/// The first replies of a model move it as far as they are off, but no further than this (tokens of a weighed character): no text is further from another.
 const FAR: f64 = 2.0;
 /// So many replies are the first.
 const FIRST: u8 = 3;
@@ -60,18 +62,21 @@ struct Known {
 }
 
 impl Learners {
-    /// Tokens of a prompt.
-    pub(super) fn estimate(&self, model: &str, prompt: Prompt) -> u64 {
+    /// Tokens of a prompt, the beginning of which may have been counted.
+    pub(super) fn estimate(&self, model: &str, prompt: Prompt, beginning: Option<Beginning>) -> u64 {
         let models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
-        let ratio = models.by_name.get(model).map_or_else(|| Learner::new(model).ratio(prompt), |learner| learner.ratio(prompt));
-        whole(ratio * prompt.characters)
+        let tokens = |learner: &Learner| match beginning {
+            Some(known) => known.tokens.saturating_add(learner.behind(prompt.weight - number(known.weight))),
+            None => whole(learner.ratio(prompt) * prompt.weight),
+        };
+        models.by_name.get(model).map_or_else(|| tokens(&Learner::new(model)), tokens)
     }
 
     /// The same, where replies have taught enough to go by.
     pub(super) fn learnt(&self, model: &str, prompt: Prompt) -> Option<u64> {
         let models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
         let learner = models.by_name.get(model).filter(|learner| learner.lessons >= FIRST)?;
-        Some(whole(learner.ratio(prompt) * prompt.characters))
+        Some(whole(learner.ratio(prompt) * prompt.weight))
     }
 
     /// The prompt was so many tokens.
@@ -108,7 +113,7 @@ impl Known {
 /// What was learnt of one model.
 #[derive(Debug)]
 pub(super) struct Learner {
-    /// Tokens of a character; the fixed part and each tool in [`UNIT`]s.
+    /// Tokens of a weighed character; the fixed part and each tool in [`UNIT`]s.
     parts: [f64; 3],
     /// Their covariance.
     unsure: [[f64; 3]; 3],
@@ -126,7 +131,11 @@ pub(super) struct Learner {
 
 impl Learner {
     fn new(model: &str) -> Self {
-        let ratio = if model.contains("claude") { RATIO_CLAUDE } else { RATIO };
+        let ratio = match is_later_claude(model) {
+            Some(true) => RATIO_CLAUDE_LATER,
+            Some(false) => RATIO_CLAUDE,
+            None => RATIO,
+        };
         Self::starting(ratio, FIXED, TOOL)
     }
 
@@ -141,15 +150,21 @@ impl Learner {
         (ratio, fixed * UNIT, tool * UNIT)
     }
 
-    /// Tokens for each character of this prompt.
+    /// Tokens for each weighed character of this prompt.
     pub(super) fn ratio(&self, prompt: Prompt) -> f64 {
-        let least = 1.0 / prompt.characters;
+        let least = 1.0 / prompt.weight;
         dot(&self.parts, &weights(prompt)).max(least)
+    }
+
+    /// Tokens of texts that come behind others.
+    fn behind(&self, weight: f64) -> u64 {
+        let [ratio, ..] = self.parts;
+        whole((ratio * weight).max(0.0))
     }
 
     pub(super) fn learn(&mut self, prompt: Prompt, tokens: u64) {
         let weights = weights(prompt);
-        let off = super::number(tokens) / prompt.characters - dot(&self.parts, &weights);
+        let off = number(tokens) / prompt.weight - dot(&self.parts, &weights);
         let (mut spread, mut expected) = self.expected(&weights);
         // As far as what is known allows, and no further: before much is known nothing is far.
         let mut most = if self.lessons < FIRST { FAR } else { OUTLIER * expected.sqrt() };
@@ -196,7 +211,7 @@ fn unsure() -> [[f64; 3]; 3] {
 
 /// How much each part weighs in the ratio of this prompt.
 fn weights(prompt: Prompt) -> [f64; 3] {
-    [1.0, UNIT / prompt.characters, UNIT * prompt.tools / prompt.characters]
+    [1.0, UNIT / prompt.weight, UNIT * prompt.tools / prompt.weight]
 }
 
 fn dot(one: &[f64; 3], other: &[f64; 3]) -> f64 {

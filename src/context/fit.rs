@@ -9,7 +9,7 @@ use super::{
     Budget, Models, Plan, Verdict, Weights, Window,
     correct::Correction,
     count::{Counting, Family, Frame, Tokens},
-    number, plan, prompt, whole,
+    plan, prompt,
     windows::is_ollama,
 };
 use crate::wire::{Call, Dialect, Edit, Outline, Overflow, apply};
@@ -193,9 +193,7 @@ impl Room {
         // What the upstream has set apart for the answer is known better than what is set apart here.
         let told = after.and_then(|overflow| overflow.answer).filter(|&answer| answer < window.tokens);
         window.answer = told.unwrap_or(window.answer);
-        let most = window.most();
-        let step = whole((number(window.tokens) * (1.0 - target)).floor()).min(most / 2).max(1);
-        Self { window, budget: Budget { most, step }, is_certain: false }
+        Self { window, budget: Budget { most: window.most(), step: window.step(target) }, is_certain: false }
     }
 }
 

@@ -6,6 +6,8 @@ use crate::{
     wire::{Call, Usage},
 };
 
+#[cfg(test)]
+mod corpus;
 mod correct;
 mod count;
 mod estimate;
@@ -40,6 +42,15 @@ pub struct Model {
 /// A prompt's length in tokens before the provider has counted it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Estimate {
+    /// Tokens.
+    pub tokens: u64,
+}
+
+/// The beginning of a prompt, as the provider has counted it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beginning {
+    /// As [`Call::prompt_weight`] says it.
+    pub weight: u64,
     /// Tokens.
     pub tokens: u64,
 }
@@ -82,11 +93,11 @@ impl Models {
         cost(&prices, usage)
     }
 
-    /// The length of a prompt, as far as it can be told from its characters and from the model's earlier replies. `None` where the prompt is not all
-    /// there: the provider has the rest.
-    pub fn estimate(&self, call: &Call) -> Option<Estimate> {
+    /// The length of a prompt, as far as it can be told from its characters, from the model's earlier replies, and from what of it was counted before.
+    /// `None` where the prompt is not all there: the provider has the rest.
+    pub fn estimate(&self, call: &Call, beginning: Option<Beginning>) -> Option<Estimate> {
         let (model, prompt) = prompt(call)?;
-        Some(Estimate { tokens: self.learners.estimate(model, prompt) })
+        Some(Estimate { tokens: self.learners.estimate(model, prompt, beginning) })
     }
 
     /// A reply told how many tokens the prompt was.
@@ -100,15 +111,15 @@ impl Models {
 /// What of a prompt can be counted.
 #[derive(Debug, Clone, Copy)]
 struct Prompt {
-    /// More than none.
-    characters: f64,
+    /// As [`Call::prompt_weight`] says it; more than none.
+    weight: f64,
     /// Tools declared.
     tools: f64,
 }
 
 fn prompt(call: &Call) -> Option<(&str, Prompt)> {
-    let characters = call.prompt_characters.filter(|&characters| characters > 0 && call.continues.is_none())?;
-    let prompt = Prompt { characters: number(characters), tools: number(call.tools_declared.unwrap_or(0)) };
+    let weight = call.prompt_weight.filter(|&weight| weight > 0 && call.continues.is_none())?;
+    let prompt = Prompt { weight: number(weight), tools: number(call.tools_declared.unwrap_or(0)) };
     Some((call.model.as_deref()?, prompt))
 }
 

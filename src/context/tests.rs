@@ -145,19 +145,22 @@ fn the_config_comes_before_the_table() {
 #[test]
 fn only_a_prompt_that_is_all_there_is_estimated() {
     let models = Models::default();
-    let call = |characters, continues: Option<&str>| Call {
+    let call = |weight, continues: Option<&str>| Call {
         model: Some("gpt-4o".to_owned()),
-        prompt_characters: characters,
+        prompt_weight: weight,
         continues: continues.map(str::to_owned),
         ..Call::default()
     };
-    assert_eq!(models.estimate(&call(Some(4000), None)).map(|estimate| estimate.tokens), Some(1008));
-    assert_eq!(models.estimate(&call(Some(4000), Some("resp_1"))), None);
-    assert_eq!(models.estimate(&call(Some(0), None)), None);
-    assert_eq!(models.estimate(&call(None, None)), None);
-    assert_eq!(models.estimate(&Call { model: None, ..call(Some(1), None) }), None);
+    assert_eq!(models.estimate(&call(Some(4000), None), None).map(|estimate| estimate.tokens), Some(888));
+    assert_eq!(models.estimate(&call(Some(4000), Some("resp_1")), None), None);
+    assert_eq!(models.estimate(&call(Some(0), None), None), None);
+    assert_eq!(models.estimate(&call(None, None), None), None);
+    assert_eq!(models.estimate(&Call { model: None, ..call(Some(1), None) }, None), None);
     models.learn(&call(Some(4000), Some("resp_1")), 100_000);
-    assert_eq!(models.estimate(&call(Some(4000), None)).map(|estimate| estimate.tokens), Some(1008));
+    assert_eq!(models.estimate(&call(Some(4000), None), None).map(|estimate| estimate.tokens), Some(888));
     models.learn(&call(Some(4000), None), 2000);
-    assert!(models.estimate(&call(Some(4000), None)).is_some_and(|estimate| estimate.tokens > 1900));
+    assert!(models.estimate(&call(Some(4000), None), None).is_some_and(|estimate| estimate.tokens > 1900));
+    let known = Some(crate::context::Beginning { weight: 4000, tokens: 1500 });
+    assert_eq!(models.estimate(&call(Some(4000), None), known).map(|estimate| estimate.tokens), Some(1500));
+    assert_eq!(models.estimate(&call(Some(4000), Some("resp_1")), known), None);
 }

@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 use hashlink::LruCache;
 use tokio::time::Instant;
 
-use super::{Asked, Models};
+use super::{Asked, Models, number, whole};
 use crate::wire::{Dialect, Overflow};
 
 /// Windows that are remembered; of more, those used longest ago are forgotten.
@@ -50,8 +50,13 @@ pub enum Origin {
 
 impl Window {
     /// Most tokens of a prompt.
-    pub(super) fn most(self) -> u64 {
+    pub fn most(self) -> u64 {
         self.tokens.saturating_sub(self.answer)
+    }
+
+    /// By so many tokens the cut moves at a time, where a prompt is trimmed down to this part of the window: half of what is there for the prompt at most.
+    pub fn step(self, target: f64) -> u64 {
+        whole((number(self.tokens) * (1.0 - target)).floor()).min(self.most() / 2).max(1)
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     agent::{Agents, Arrival, Known, Moment, Source},
     config::{Asking, Config},
-    context::Models,
+    context::{Beginning, Models},
     drain::{Drain, Stage},
     telemetry::{self, Telemetry},
     wire::{Call, Dialect, Message, Request, Role, Skipped},
@@ -94,21 +94,22 @@ impl Memory {
         exchange.capture(&held);
         let caller = if rules { named_by_rule(config, headers, target, &request) } else { (target.agent.clone(), target.agent_source) };
         known.resume().into_iter().for_each(|known| request.leave_out(known));
-        self.place(exchange, (headers, target, dialect), (&request, body, &known), (caller, now));
-        self.measure(exchange, &request.call);
+        let beginning = self.place(exchange, (headers, target, dialect), (&request, body, &known), (caller, now));
+        exchange.record().prompt_tokens = self.models.estimate(&request.call, beginning).map(|estimate| estimate.tokens);
         if let Some(tools) = request.prompt.as_ref().and_then(|prompt| prompt.tools) {
             exchange.declare(tools);
         }
         (request.call, request.prompt.map(|prompt| prompt.list).unwrap_or_default())
     }
 
+    /// Finds where the request belongs. Gives what of its prompt was counted before.
     fn place(
         &self,
         exchange: &mut Exchange,
         (headers, target, dialect): (&HeaderMap, &Target, Dialect),
         (request, body, known): (&Request<'_>, &[u8], &Known),
         ((agent, source), now): (Caller, Moment),
-    ) {
+    ) -> Option<Beginning> {
         let connection = exchange.peer().number();
         let record = exchange.record();
         let arrival = Arrival {
@@ -136,11 +137,7 @@ impl Memory {
         record.conversation = arrived.conversation;
         record.tools = arrived.tools;
         exchange.remember(self.clone(), arrived.place);
-    }
-
-    /// How long the prompt is, as far as it can be told now.
-    fn measure(&self, exchange: &mut Exchange, call: &Call) {
-        exchange.record().prompt_tokens = self.models.estimate(call).map(|estimate| estimate.tokens);
+        arrived.beginning.map(|known| Beginning { weight: known.weight, tokens: known.tokens })
     }
 }
 

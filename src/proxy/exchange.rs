@@ -192,6 +192,9 @@ fn conclude(memory: &Memory, place: Option<Place>, record: &mut Record) {
         // Of a prompt that was trimmed the characters are those that came.
         if is_whole && record.trim.is_none() {
             models.learn(&record.call, tokens);
+            if let Some(place) = place {
+                memory.agents.counted(place, tokens, &record.reply.usage);
+            }
         }
     }
     learn_window(models, record);

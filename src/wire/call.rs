@@ -20,6 +20,8 @@ pub struct Call {
     /// Characters (Unicode scalar values) of all texts of the prompt: system texts, messages, tool calls with their arguments, tool results.
     /// Declarations of tools, images and other encoded data are not counted.
     pub prompt_characters: Option<u64>,
+    /// Of about so many characters of plain English it would have as many tokens: figures, and scripts other than Latin, weigh more.
+    pub prompt_weight: Option<u64>,
     /// Messages of the prompt (system texts that stand beside the messages are none).
     pub prompt_messages: Option<u64>,
     /// Tools declared.

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::{TextMark, skim};
+use super::{Characters, TextMark, skim};
 
 /// One message of a prompt. A system text that stands beside the messages (Anthropic, Gemini, Responses, Ollama's generate) is one too, the first.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -20,9 +20,8 @@ pub struct Message<'a> {
     pub results: Vec<ToolResult<'a>>,
     /// Where it ends: the offset in the body just behind it. 0 for a system text that stands beside the messages.
     pub end: usize,
-    /// Characters (Unicode scalar values) of everything in it that counts as text: of tool arguments, tool results and reasoning too. `None` if it
-    /// has no text at all.
-    pub characters: Option<u64>,
+    /// Characters of everything in it that counts as text: of tool arguments, tool results and reasoning too. `None` if it has no text at all.
+    pub characters: Option<Characters>,
 }
 
 /// Who speaks.

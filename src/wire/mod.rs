@@ -55,6 +55,7 @@ pub use request::{Frame, Prompt, Request, Resume};
 pub(crate) use skim::unescape;
 pub use splice::Splice;
 pub use strip::Strip;
+pub use text::Characters;
 pub use tools::{DeclaredTool, Tools};
 pub use websocket::{Frames, GOING_AWAY, GOING_AWAY_MASKED};
 

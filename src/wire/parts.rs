@@ -2,6 +2,7 @@
 //! since its `type` may stand behind what it says; of a repeated key the last wins.
 
 use super::{
+    Characters,
     json::name,
     message::{CalledTool, Data, Text, ToolResult},
     skim::{NotJson, Skim},
@@ -50,7 +51,7 @@ pub(super) struct Item<'a> {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Counted {
     texts: u64,
-    characters: u64,
+    characters: Characters,
 }
 
 /// Where the lists were before a key's value was read.
@@ -70,7 +71,7 @@ struct Before {
 
 impl<'a> Parts<'a> {
     /// Characters of what was read; `None` if there was no text.
-    pub(super) fn characters(&self) -> Option<u64> {
+    pub(super) fn characters(&self) -> Option<Characters> {
         (self.counted.texts > 0).then_some(self.counted.characters)
     }
 
@@ -80,7 +81,7 @@ impl<'a> Parts<'a> {
     }
 
     /// A message has ended: what it is made of, and its characters.
-    pub(super) fn message(&mut self) -> (Vec<Text<'a>>, Vec<CalledTool<'a>>, Vec<ToolResult<'a>>, Option<u64>) {
+    pub(super) fn message(&mut self) -> (Vec<Text<'a>>, Vec<CalledTool<'a>>, Vec<ToolResult<'a>>, Option<Characters>) {
         let characters = self.characters();
         self.counted = Counted::default();
         (std::mem::take(&mut self.texts), std::mem::take(&mut self.calls), std::mem::take(&mut self.results), characters)
@@ -290,9 +291,9 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    fn count(&mut self, characters: u64) {
+    fn count(&mut self, characters: Characters) {
         self.counted.texts += 1;
-        self.counted.characters = self.counted.characters.saturating_add(characters);
+        self.counted.characters = self.counted.characters.and(characters);
     }
 
     /// Whether one more may be kept, which then is.
@@ -320,16 +321,16 @@ impl<'a> Parts<'a> {
         self.texts.drain(from.texts..to.texts);
         self.calls.drain(from.calls..to.calls);
         self.results.drain(from.results..to.results);
-        let (texts, characters) = (to.counted.texts - from.counted.texts, to.counted.characters - from.counted.characters);
+        let (texts, characters) = (to.counted.texts - from.counted.texts, from.counted.characters.out_of(to.counted.characters));
         for run in self.runs.iter_mut().skip(index) {
             run.before.texts -= to.texts - from.texts;
             run.before.calls -= to.calls - from.calls;
             run.before.results -= to.results - from.results;
             run.before.counted.texts -= texts;
-            run.before.counted.characters -= characters;
+            run.before.counted.characters = characters.out_of(run.before.counted.characters);
         }
         self.counted.texts -= texts;
-        self.counted.characters -= characters;
+        self.counted.characters = characters.out_of(self.counted.characters);
     }
 }
 

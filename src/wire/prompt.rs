@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    Dialect, Message, Role,
+    Characters, Dialect, Message, Role,
     json::name,
     parts::Parts,
     skim::{NotJson, Skim},
@@ -20,7 +20,7 @@ pub(super) struct Messages<'a> {
     /// How many there were.
     pub(super) count: u64,
     /// Characters of all their texts; `None` if there was no text at all (tokens, images).
-    pub(super) characters: Option<u64>,
+    pub(super) characters: Option<Characters>,
     /// Where their list lies in the body, without its brackets; empty if there is none.
     pub(super) list: Range<usize>,
     /// Whether there were more of them, or more in them, than is kept.
@@ -130,9 +130,9 @@ pub(super) fn role(dialect: Dialect, role: Option<&[u8]>, kind: &[u8]) -> Role {
 }
 
 /// The sum of what is there.
-pub(super) fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+pub(super) fn sum(one: Option<Characters>, other: Option<Characters>) -> Option<Characters> {
     match (one, other) {
-        (Some(one), Some(other)) => Some(one.saturating_add(other)),
+        (Some(one), Some(other)) => Some(one.and(other)),
         (one, other) => one.or(other),
     }
 }

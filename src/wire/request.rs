@@ -4,7 +4,7 @@
 use std::{ops::Range, sync::Arc};
 
 use super::{
-    Call, Dialect, Message, Role, Skipped, Text, Tools,
+    Call, Characters, Dialect, Message, Role, Skipped, Text, Tools,
     mark::hash,
     path,
     prompt::{self, Messages, sum},
@@ -40,7 +40,7 @@ pub struct Prompt<'a> {
     /// Messages at the beginning of the list that were known before and not read again.
     pub known: usize,
     /// Their characters, as [`Call::prompt_characters`] counts them.
-    pub known_characters: Option<u64>,
+    pub known_characters: Option<Characters>,
     /// The others, in order.
     pub messages: Vec<Message<'a>>,
     /// Where the list of messages lies in the body, without its brackets; empty if there is none.
@@ -59,7 +59,7 @@ pub struct Resume {
     /// Messages known.
     pub messages: usize,
     /// Their characters, as [`Call::prompt_characters`] counts them.
-    pub characters: Option<u64>,
+    pub characters: Option<Characters>,
     /// What surrounded the list.
     pub frame: Arc<Frame>,
 }
@@ -80,7 +80,7 @@ pub struct Frame {
 #[derive(Debug, Clone, PartialEq)]
 struct System {
     texts: Vec<Spot>,
-    characters: Option<u64>,
+    characters: Option<Characters>,
 }
 
 /// A part of a body. What lies behind the list of messages is found again from the body's end.
@@ -219,16 +219,21 @@ fn assemble<'a>(
     let beside = system.as_ref().and_then(|system| system.characters);
     let (known, known_characters) = resume.map_or((0, None), |resume| (resume.messages, resume.characters));
     let Some(messages) = messages else {
-        call.prompt_characters = beside;
+        say(&mut call, beside);
         return Request { call, ..Request::default() };
     };
-    call.prompt_characters = sum(sum(known_characters, messages.characters), beside);
+    say(&mut call, sum(sum(known_characters, messages.characters), beside));
     call.prompt_messages = Some(messages.count.saturating_add(u64::try_from(known).unwrap_or(u64::MAX)));
     if messages.is_overfull {
         return Request { call, skipped: Some(Skipped::Size), ..Request::default() };
     }
     let prompt = Prompt { system, known, known_characters, messages: messages.kept, list: messages.list, tools };
     Request { call, prompt: Some(prompt), ..Request::default() }
+}
+
+/// Says how long the prompt is.
+fn say(call: &mut Call, characters: Option<Characters>) {
+    (call.prompt_characters, call.prompt_weight) = characters.map(|all| (all.count, all.weight)).unzip();
 }
 
 impl Frame {

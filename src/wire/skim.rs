@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::text;
+use super::{Characters, text};
 
 /// Levels of nesting that are looked into; what lies deeper is passed over (RFC 8259 §9 lets a reader set a limit).
 const DEPTH_MAX: u32 = 128;
@@ -92,8 +92,8 @@ impl<'a> Skim<'a> {
         Ok(&rest[..from])
     }
 
-    /// What stands between the quotes of a string, escapes as written, and the characters (Unicode scalar values) of its text.
-    pub(super) fn counted(&mut self) -> Result<(&'a [u8], u64), NotJson> {
+    /// What stands between the quotes of a string, escapes as written, and the characters of its text.
+    pub(super) fn counted(&mut self) -> Result<(&'a [u8], Characters), NotJson> {
         self.take(b'"')?;
         let rest = &self.bytes[self.at..];
         let text = text::find::<true>(rest).ok_or(NotJson)?;

@@ -1,4 +1,4 @@
-//! Finds where a string of JSON ends and how many characters its text has, 64 bytes at a time and with no branch for an escape: code in a prompt
+//! Finds where a string of JSON ends, how many characters its text has and what they weigh, 64 bytes at a time and with no branch for an escape: code in a prompt
 //! has one every few bytes. Escapes are found by arithmetic on masks, as in G. Langdale and D. Lemire, "Parsing Gigabytes of JSON per Second" (2019).
 
 use memchr::memchr;
@@ -7,13 +7,39 @@ use wide::u8x16;
 /// Bytes looked at together: a bit of a mask for each.
 pub(super) const BLOCK: usize = 64;
 
+/// Twice what a figure (any of `0123456789:;<=>?`) and what each byte of a character beyond its first weighs more than a letter: in tokens of `OpenAI`'s and
+/// Llama 3's vocabularies prose, code, JSON, tables and Chinese then weigh alike within 5 %, whose characters alone differ by 60 %.
+const FIGURE: u64 = 7;
+const CONTINUED: u64 = 3;
+
+/// Characters of texts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Characters {
+    /// Unicode scalar values of the decoded texts; half a surrogate pair is one.
+    pub count: u64,
+    /// About so many characters of plain English have as many tokens.
+    pub weight: u64,
+}
+
+impl Characters {
+    /// Both together.
+    pub fn and(self, other: Self) -> Self {
+        Self { count: self.count.saturating_add(other.count), weight: self.weight.saturating_add(other.weight) }
+    }
+
+    /// The rest of what these are a part of.
+    pub(super) fn out_of(self, all: Self) -> Self {
+        Self { count: all.count.saturating_sub(self.count), weight: all.weight.saturating_sub(self.weight) }
+    }
+}
+
 /// A string's text as it was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Text {
     /// Bytes up to the closing quote.
     pub(super) length: usize,
-    /// Characters (Unicode scalar values) of the decoded text; half a surrogate pair is one. 0 where they were not to be counted.
-    pub(super) characters: u64,
+    /// None where they were not to be counted.
+    pub(super) characters: Characters,
 }
 
 /// Finds the end of the string whose text `bytes` begin with, and counts its characters where `COUNT` says so. `None`: it has no end.
@@ -37,7 +63,7 @@ pub(super) fn find<const COUNT: bool>(bytes: &[u8]) -> Option<Text> {
         }
         if ends != 0 {
             let length = at + usize::try_from(ends.trailing_zeros()).unwrap_or(0);
-            return Some(Text { length, characters: if COUNT { tally.characters(&bytes[..length]) } else { 0 } });
+            return Some(Text { length, characters: if COUNT { tally.characters(&bytes[..length]) } else { Characters::default() } });
         }
         at += BLOCK;
     }
@@ -75,6 +101,7 @@ pub(super) fn escaped(backslashes: u64, escaping: &mut bool) -> u64 {
 struct Tally {
     /// Bytes that go on with a UTF-8 sequence.
     continued: u64,
+    figures: u64,
     /// Escapes.
     escapes: u64,
     /// Whether one of them is `\u`, which is longer than two bytes.
@@ -84,38 +111,69 @@ struct Tally {
 impl Tally {
     fn add(&mut self, block: &[u8; BLOCK], text: u64, escaped: u64) {
         let continued = bits(block, |bytes| (bytes & u8x16::splat(0xC0)).simd_eq(u8x16::splat(0x80)));
-        self.continued += u64::from((continued & text).count_ones());
+        if continued & text != 0 {
+            self.continued += u64::from((continued & text).count_ones());
+        }
+        let figures = bits(block, |bytes| (bytes & u8x16::splat(0xF0)).simd_eq(u8x16::splat(0x30)));
+        self.figures += u64::from((figures & text).count_ones());
         if escaped != 0 {
             self.escapes += u64::from(escaped.count_ones());
             self.has_units |= escaped & mask(block, b'u') != 0;
         }
     }
 
-    fn characters(&self, raw: &[u8]) -> u64 {
-        let shorter = if self.has_units { escapes_shorten(raw) } else { self.escapes };
-        u64::try_from(raw.len()).unwrap_or(u64::MAX).saturating_sub(self.continued).saturating_sub(shorter)
+    fn characters(&self, raw: &[u8]) -> Characters {
+        let escapes = if self.has_units { Escapes::of(raw) } else { Escapes { shorter: self.escapes, ..Escapes::default() } };
+        let length = u64::try_from(raw.len()).unwrap_or(u64::MAX);
+        let count = length.saturating_sub(self.continued).saturating_sub(escapes.shorter);
+        let figures = (self.figures + escapes.figures).saturating_sub(escapes.digits);
+        Characters { count, weight: count + (FIGURE * figures + CONTINUED * (self.continued + escapes.continued)) / 2 }
     }
 }
 
-/// By how much the escapes of a string make its source longer than its text, escape by escape.
-fn escapes_shorten(raw: &[u8]) -> u64 {
-    let mut shorter = 0;
-    let mut rest = raw;
-    let mut after_high = false;
-    while let Some(at) = memchr(b'\\', rest) {
-        let escape = &rest[at..];
-        let code = escape.get(2..6).filter(|_| escape.get(1) == Some(&b'u')).and_then(code_unit);
-        after_high &= at == 0;
-        let (length, shortens) = match code {
-            Some(0xDC00..=0xDFFF) if after_high => (6, 6),
-            Some(_) => (6, 5),
-            None => (2, 1),
-        };
-        after_high = matches!(code, Some(0xD800..=0xDBFF));
-        shorter += shortens;
-        rest = escape.get(length..).unwrap_or_default();
+/// What the escapes of a string make of it, some of which are `\u`.
+#[derive(Debug, Default)]
+struct Escapes {
+    /// By how much they make the source longer than the text.
+    shorter: u64,
+    /// Figures that are theirs, and those that they stand for.
+    digits: u64,
+    figures: u64,
+    /// Bytes that the characters which they stand for have in UTF-8 beyond their first.
+    continued: u64,
+}
+
+impl Escapes {
+    /// Escape by escape.
+    fn of(raw: &[u8]) -> Self {
+        let mut all = Self::default();
+        let mut rest = raw;
+        let mut after_high = false;
+        while let Some(at) = memchr(b'\\', rest) {
+            let escape = &rest[at..];
+            let code = escape.get(2..6).filter(|_| escape.get(1) == Some(&b'u')).and_then(code_unit);
+            after_high &= at == 0;
+            let (length, shortens) = match code {
+                Some(0xDC00..=0xDFFF) if after_high => (6, 6),
+                Some(_) => (6, 5),
+                None => (2, 1),
+            };
+            all.continued += match code {
+                None | Some(0..0x80) => 0,
+                Some(0x80..0x800) => 1,
+                Some(0xDC00..=0xDFFF) if after_high => 1,
+                Some(_) => 2,
+            };
+            all.figures += u64::from(matches!(code, Some(0x30..0x40)));
+            if code.is_some() {
+                all.digits += escape[2..6].iter().map(|byte| u64::from(byte.is_ascii_digit())).sum::<u64>();
+            }
+            after_high = matches!(code, Some(0xD800..=0xDBFF));
+            all.shorter += shortens;
+            rest = escape.get(length..).unwrap_or_default();
+        }
+        all
     }
-    shorter
 }
 
 fn code_unit(digits: &[u8]) -> Option<u16> {
@@ -133,17 +191,43 @@ mod tests {
         (raw, source)
     }
 
+    fn characters(text: &str) -> Characters {
+        let count = |is: fn(&u8) -> bool| u64::try_from(text.bytes().filter(is).count()).unwrap();
+        let (figures, continued) = (count(|byte| (0x30..0x40).contains(byte)), count(|byte| byte & 0xC0 == 0x80));
+        let count = u64::try_from(text.chars().count()).unwrap();
+        Characters { count, weight: count + (FIGURE * figures + CONTINUED * continued) / 2 }
+    }
+
     #[test]
     fn an_end_is_found_and_characters_are_those_of_the_decoded_text() {
         let mut random = fastrand::Rng::with_seed(11);
-        let parts =
-            ["a", "ä", "😀", "\\n", "\\\"", "\\\\", "\\u00e4", "\\ud83d\\ude00", "\\/", "u", "plain words and more of them ", "\\\\n", "\\\\\\n"];
+        let parts = [
+            "a",
+            "ä",
+            "😀",
+            "\\n",
+            "\\\"",
+            "\\\\",
+            "\\u00e4",
+            "\\ud83d\\ude00",
+            "\\/",
+            "u",
+            "plain words and more of them ",
+            "\\\\n",
+            "\\\\\\n",
+            "7",
+            "10:45",
+            "東京",
+            "\\u6771",
+            "\\u0038",
+            "<>",
+        ];
         for _ in 0..20_000 {
             let (raw, source) = text(&mut random, &parts);
             let decoded = serde_json::from_str::<String>(&format!("\"{raw}\"")).unwrap();
-            let expected = Text { length: raw.len(), characters: u64::try_from(decoded.chars().count()).unwrap() };
+            let expected = Text { length: raw.len(), characters: characters(&decoded) };
             assert_eq!(find::<true>(source.as_bytes()), Some(expected), "{source}");
-            assert_eq!(find::<false>(source.as_bytes()), Some(Text { characters: 0, ..expected }), "{source}");
+            assert_eq!(find::<false>(source.as_bytes()), Some(Text { characters: Characters::default(), ..expected }), "{source}");
         }
     }
 
@@ -162,7 +246,7 @@ mod tests {
     fn odd_escapes_count_and_never_panic() {
         let check = |raw: &str, expected: u64| {
             let source = format!("{raw}\"");
-            assert_eq!(find::<true>(source.as_bytes()).map(|text| text.characters), Some(expected), "{raw}");
+            assert_eq!(find::<true>(source.as_bytes()).map(|text| text.characters.count), Some(expected), "{raw}");
         };
         check(r"half \ud83d", 6);
         check(r"\ud83d\ud83d\ude00", 2);

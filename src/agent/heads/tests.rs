@@ -1,7 +1,7 @@
 //! Conversations that go on, branch, repeat and break: reading what is new must tell what reading the whole does.
 
 use super::*;
-use crate::wire::Request;
+use crate::wire::{Characters, Request};
 
 const DIALECTS: [Dialect; 7] = [
     Dialect::OpenaiChat,
@@ -101,7 +101,7 @@ fn check_resumed(heads: &mut Heads<usize>, dialect: Dialect, body: &[u8]) -> usi
     if let Some(prompt) = &mut expected.prompt {
         prompt.known = known;
         let read = prompt.messages.drain(..known).map(|message| message.characters);
-        prompt.known_characters = read.flatten().fold(None, |sum, more| Some(sum.unwrap_or(0) + more));
+        prompt.known_characters = read.flatten().reduce(Characters::and);
     }
     // Read again and left out is as good as not read.
     let mut left = whole(dialect, body);

@@ -1,5 +1,6 @@
 //! Programs at work as the memory sees them.
 
+mod beginnings;
 mod bounds;
 mod callers;
 mod conversations;

@@ -1,6 +1,7 @@
 use super::{Correction, Corrections, Key};
 use crate::context::{
     Prompt,
+    corpus::{Corpus, Mix, of_errors, weight},
     count::{Counting, Family, Tokens, Weighed},
     estimate::Learners,
     number,
@@ -15,109 +16,69 @@ fn corrected(correction: Correction, counted: Tokens) -> u64 {
     correction.apply(&Weighed { beside: counted, ..Weighed::default() }).beside
 }
 
-/// Prose, code, tables and JSON, as agents' prompts have them.
-struct Corpus {
-    random: fastrand::Rng,
-    code: Vec<&'static str>,
-    prose: Vec<&'static str>,
-    table: Vec<&'static str>,
-}
-
-impl Corpus {
-    fn new(seed: u64) -> Self {
-        let sources =
-            [include_str!("../../wire/parts.rs"), include_str!("../../wire/skim.rs"), include_str!("../estimate.rs"), include_str!("../name.rs")];
-        let prose = include_str!("../../../README.md").split("\n\n").filter(|block| !block.contains("```")).collect();
-        Self { random: fastrand::Rng::with_seed(seed), code: sources.to_vec(), prose, table: include_str!("../models.csv").lines().collect() }
-    }
-
-    /// Messages of 1 to 30 KB: of one kind each, the kinds mixed as it comes.
-    fn messages(&mut self) -> Vec<String> {
-        let bytes = self.random.usize(1_000..30_000);
-        let bias = self.random.usize(0..3);
-        let mut messages: Vec<String> = Vec::new();
-        while messages.iter().map(String::len).sum::<usize>() < bytes {
-            let size = self.random.usize(60..3_000);
-            // Tables now and then.
-            let kind = if self.random.u8(..10) == 0 {
-                3
-            } else if self.random.bool() {
-                bias
-            } else {
-                self.random.usize(0..3)
-            };
-            messages.push(self.message(kind, size));
-        }
-        messages
-    }
-
-    fn message(&mut self, kind: usize, size: usize) -> String {
-        let mut text = String::new();
-        while text.len() < size {
-            match kind {
-                0 => text.extend([self.random.choice(&self.prose).unwrap(), "\n\n"]),
-                1 => {
-                    let lines: Vec<&str> = self.random.choice(&self.code).unwrap().lines().collect();
-                    let from = self.random.usize(..lines.len());
-                    text += &lines[from..lines.len().min(from + 12)].join("\n");
-                }
-                2 => text += &self.object().to_string(),
-                _ => text.extend([self.random.choice(&self.table).unwrap(), "\n"]),
-            }
-        }
-        text.truncate(text.floor_char_boundary(size));
-        text
-    }
-
-    fn object(&mut self) -> serde_json::Value {
-        let (amount, minute) = (self.random.u32(..100_000), self.random.u8(10..60));
-        let words: Vec<&str> = self.random.choice(&self.prose).unwrap().split_whitespace().take(9).collect();
-        serde_json::json!({"id": format!("{:016x}", self.random.u64(..)), "amount": amount, "ok": self.random.bool(), "at": format!("2026-11-21T10:{minute}:00Z"),
-            "note": words.join(" ")})
-    }
-}
-
-/// The 95th percentile and the mean of relative errors of estimates made before each of 200 replies but the first 20, in thousandths: of what is counted and
-/// corrected, and of the estimate by characters.
-fn errors(vocabulary: &str, model: &str, seed: u64) -> [(u64, u64); 2] {
+/// The 95th percentile and the mean of relative errors of estimates made before each of so many replies but the first 20, in thousandths: of what is counted
+/// and corrected, and of the estimate by characters.
+fn errors((vocabulary, model): (&str, &str), (mix, seed): (Mix, u64), replies: usize) -> [(u64, u64); 2] {
     let truth = tiktoken::get_encoding(vocabulary).unwrap();
     let (corrections, learners, family, key) = (Corrections::default(), Learners::default(), Family::of(model), key());
     let mut corpus = Corpus::new(seed);
     let mut all = [Vec::new(), Vec::new()];
-    for reply in 0..220 {
-        let messages = corpus.messages();
+    for reply in 0..replies + 20 {
+        let messages = corpus.messages(mix, 1_000..30_000);
         let mut counting = Counting::new(family.tokenizer);
         let framed = |sum: Tokens, text: &String| sum.and(counting.text(text.as_bytes(), false)).and(Tokens::added(5));
         let counted = messages.iter().fold(Tokens::added(3), framed);
         let tokens: u64 = messages.iter().map(|text| u64::try_from(truth.count(text)).unwrap() + 4).sum::<u64>() + 12;
-        let characters =
-            Prompt { characters: number(messages.iter().map(|text| text.chars().count()).sum::<usize>().try_into().unwrap()), tools: 0.0 };
-        let estimates = [corrected(corrections.of(key, family, counted, None), counted), learners.estimate(model, characters)];
+        let prompt = Prompt { weight: number(weight(&messages)), tools: 0.0 };
+        let estimates = [corrected(corrections.of(key, family, counted, None), counted), learners.estimate(model, prompt, None)];
         for (errors, estimate) in all.iter_mut().zip(estimates).filter(|_| reply >= 20) {
             errors.push(estimate.abs_diff(tokens) * 1000 / tokens);
         }
         corrections.learn(key, family, counted, tokens);
-        learners.learn(model, characters, tokens);
+        learners.learn(model, prompt, tokens);
     }
-    all.map(|mut errors| {
-        errors.sort_unstable();
-        (errors[errors.len() * 95 / 100], errors.iter().sum::<u64>() / 200)
-    })
+    all.map(of_errors)
 }
+
+const VOCABULARIES: [(&str, &str); 6] = [
+    ("o200k_base", "gpt-4o"),
+    ("cl100k_base", "mine"),
+    ("llama3", "llama-3.1-8b"),
+    ("qwen2", "qwen2.5:7b"),
+    ("mistral_v3", "mistral-large"),
+    ("deepseek_v3", "deepseek-chat"),
+];
 
 #[test]
 fn after_twenty_replies_a_prompt_is_counted_within_three_percent() {
-    for (vocabulary, model) in [
-        ("o200k_base", "gpt-4o"),
-        ("cl100k_base", "mine"),
-        ("llama3", "llama-3.1-8b"),
-        ("qwen2", "qwen2.5:7b"),
-        ("mistral_v3", "mistral-large"),
-        ("deepseek_v3", "deepseek-chat"),
-    ] {
-        let [(counted, mean), (estimated, _)] = errors(vocabulary, model, 11);
-        assert!(counted <= 30 && mean <= 15, "{vocabulary}: {counted} ‰ at the 95th percentile, {mean} ‰ in the mean");
-        assert!(counted < estimated, "{vocabulary}: {estimated} ‰ by characters");
+    for vocabulary in VOCABULARIES {
+        let [(counted, mean), (estimated, _)] = errors(vocabulary, (Mix::Any, 11), 200);
+        assert!(counted <= 30 && mean <= 15, "{vocabulary:?}: {counted} ‰ at the 95th percentile, {mean} ‰ in the mean");
+        assert!(counted < estimated, "{vocabulary:?}: {estimated} ‰ by characters");
+    }
+}
+
+#[test]
+#[ignore]
+fn scratch_seeds() {
+    for vocabulary in [VOCABULARIES[2], VOCABULARIES[4], VOCABULARIES[5], VOCABULARIES[3], VOCABULARIES[1]] {
+        for mix in [Mix::Any, Mix::Tables, Mix::Code] {
+            let all: Vec<_> = (0..20).map(|seed| errors(vocabulary, (mix, seed), 60)).collect();
+            let worst = |i: usize| all.iter().map(|e| e[i].0).max().unwrap();
+            let median = |i: usize| {
+                let mut v: Vec<_> = all.iter().map(|e| e[i].0).collect();
+                v.sort();
+                v[10]
+            };
+            let over = all.iter().filter(|e| e[0].0 > 30).count();
+            eprintln!(
+                "{vocabulary:?} {mix:?}: counted median p95 {} worst {} ({over} of 20 over 30) | by weight median {} worst {}",
+                median(0),
+                worst(0),
+                median(1),
+                worst(1)
+            );
+        }
     }
 }
 

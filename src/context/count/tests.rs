@@ -98,7 +98,8 @@ fn geminis_prompts_are_near_what_its_maker_says() {
         let number = json!({"type": "NUMBER"});
         json!({"name": name, "description": description, "parameters": {"type": "OBJECT", "properties": {"a": number, "b": number}, "required": ["a", "b"]}})
     };
-    let functions = [("add", "returns a + b."), ("subtract", "returns a - b."), ("multiply", "returns a * b."), ("divide", "returns a / b.")].map(function);
+    let functions =
+        [("add", "returns a + b."), ("subtract", "returns a - b."), ("multiply", "returns a * b."), ("divide", "returns a / b.")].map(function);
     let cats = user("I have 57 cats, each owns 44 mittens, how many mittens is that in total?");
     for (body, expected) in [
         (json!({"contents": [fox]}), 11),

@@ -6,8 +6,9 @@ fn call(dialect: Dialect, body: &str) -> Call {
     read(dialect, "/", body.as_bytes())
 }
 
+/// What the prompt weighs has a test of its own.
 fn read(dialect: Dialect, path: &str, body: &[u8]) -> Call {
-    Request::read(dialect, path, body, None).call
+    Call { prompt_weight: None, ..Request::read(dialect, path, body, None).call }
 }
 
 fn check(dialect: Dialect, body: &str, expected: &Call) {
@@ -151,6 +152,26 @@ fn the_prompt_may_have_any_shape() {
     let anthropic = r#"{"system":[{"type":"text","text":"ab"}],"messages":[{"role":"user","content":[
         {"type":"tool_result","tool_use_id":"x","content":[{"type":"text","text":"cde"},{"type":"image","source":{"data":"zzzz"}}]}]}]}"#;
     check(Dialect::AnthropicMessages, anthropic, &some(5, 1));
+}
+
+#[test]
+fn a_prompt_weighs_about_as_much_as_prose_of_as_many_tokens() {
+    let weight = |text: &str| {
+        let body = serde_json::json!({"messages": [{"role": "system", "content": text}, {"role": "user", "content": text}]}).to_string();
+        let read = Request::read(Dialect::OpenaiChat, "/", body.as_bytes(), None);
+        let known = Request::read(Dialect::OpenaiChat, "/", body.as_bytes(), read.resume(1).as_ref());
+        assert_eq!(known.call, read.call);
+        read.call.prompt_weight.unwrap() / 2
+    };
+    assert_eq!(weight("plain words"), 11);
+    assert_eq!(weight("2026-11-21"), 10 + 8 * 7 / 2);
+    assert_eq!(weight("東京"), 2 + 4 * 3 / 2);
+    let vocabulary = tiktoken::get_encoding("o200k_base").unwrap();
+    let tables: Vec<&str> = include_str!("../../context/models.csv").lines().skip(100).take(40).collect();
+    for (text, percent) in [(include_str!("../request.rs"), 12), (include_str!("../../../README.md"), 12), (&tables.join("\n"), 12)] {
+        let (weight, expected) = (weight(text) * 22 / 100, u64::try_from(vocabulary.count(text)).unwrap());
+        assert!(weight.abs_diff(expected) * 100 <= expected * percent, "{weight} for {expected}");
+    }
 }
 
 #[test]
