@@ -38,7 +38,7 @@ impl Memory {
         let thread = self.thread(&asked, conversation, belongs, now);
         self.introduce(&asked, (thread, belongs), &caller, now);
         let repeats = arrival.sdk_retry.is_some_and(|retry| retry > 0) && self.index.bodies.find(&asked.body).is_some();
-        Arrived { tools, repeats, beginning, ..self.place(&asked, (thread, belongs), caller, now) }
+        Arrived { tools, beginning, repeats, ..self.place(&asked, (thread, belongs), caller, now) }
     }
 
     /// What could not be read has a caller, if that one says so, and no conversation.

@@ -20,15 +20,17 @@ use super::{
 /// Models that are followed, each at each upstream; of more, those used longest ago are forgotten.
 const MODELS_MAX: usize = 256;
 /// Steps of the ratio.
-const STEP: f64 = 0.02;
-/// A ratio is applied until what was learnt is so many steps away from it: half a step is the nearest, the rest keeps it still.
-const STILL: f64 = 0.8;
+const STEP: f64 = 0.01;
+/// A ratio is applied until what was learnt is so far away from it: half a step is the nearest, the rest keeps it still.
+const STILL: f64 = 0.012;
 /// A public tokenizer is right, and its model's usage differs by what was not counted, unless it is off by more than this.
 const SNAP: f64 = 0.03;
-/// Steps of the fixed part, in tokens.
+/// The same of the fixed part, in tokens.
 const FIXED_STEP: f64 = 32.0;
-/// Steps of what a figure adds, in tokens: none, half of one, one.
+const FIXED_STILL: f64 = 25.0;
+/// The same of what a figure adds, in tokens.
 const FIGURE_STEP: f64 = 0.05;
+const FIGURE_STILL: f64 = 0.04;
 /// What a figure adds at the least and at the most. As it cannot take more than a token has, no part of a prompt has less than none.
 const FIGURE: [f64; 2] = [-0.1, 1.0];
 /// Figures that weigh as much as one tool does in `estimate`.
@@ -135,8 +137,9 @@ impl Lessons {
     fn settle(&mut self) -> [f64; 3] {
         let (ratio, fixed, figure) = self.learner.parts();
         let learnt = [ratio.clamp(LEAST, MOST), (figure / FIGURES).clamp(FIGURE[0], FIGURE[1]), fixed.clamp(-FIXED_MOST, FIXED_MOST)];
-        for ((applied, learnt), step) in self.applied.iter_mut().zip(learnt).zip([STEP, FIGURE_STEP, FIXED_STEP]) {
-            if (learnt - *applied).abs() > step * STILL {
+        let steps = [(STEP, STILL), (FIGURE_STEP, FIGURE_STILL), (FIXED_STEP, FIXED_STILL)];
+        for ((applied, learnt), (step, still)) in self.applied.iter_mut().zip(learnt).zip(steps) {
+            if (learnt - *applied).abs() > still {
                 *applied = (learnt / step).round() * step;
             }
         }

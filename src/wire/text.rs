@@ -33,6 +33,9 @@ impl Characters {
     }
 }
 
+/// Blocks that are counted in bytes: each adds up to 4.
+const BLOCKS_MAX: u8 = 63;
+
 /// A string's text as it was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Text {
@@ -59,7 +62,8 @@ pub(super) fn find<const COUNT: bool>(bytes: &[u8]) -> Option<Text> {
         if COUNT {
             // All before the end.
             let text = ends.wrapping_sub(1) & !ends;
-            tally.add(block, text, escaped & text);
+            tally.escaped(block, escaped & text);
+            if ends == 0 { tally.whole(block) } else { tally.part(block, text) }
         }
         if ends != 0 {
             let length = at + usize::try_from(ends.trailing_zeros()).unwrap_or(0);
@@ -102,32 +106,67 @@ struct Tally {
     /// Bytes that go on with a UTF-8 sequence.
     continued: u64,
     figures: u64,
+    /// Both of whole blocks, each sixteenth of these for itself; and how many blocks they are of.
+    lanes: [u8x16; 2],
+    blocks: u8,
     /// Escapes.
     escapes: u64,
     /// Whether one of them is `\u`, which is longer than two bytes.
     has_units: bool,
 }
 
+/// Whether bytes go on with a UTF-8 sequence: all ones where it is so.
+fn continued(bytes: u8x16) -> u8x16 {
+    (bytes & u8x16::splat(0xC0)).simd_eq(u8x16::splat(0x80))
+}
+
+/// Whether bytes are figures.
+fn figures(bytes: u8x16) -> u8x16 {
+    (bytes & u8x16::splat(0xF0)).simd_eq(u8x16::splat(0x30))
+}
+
 impl Tally {
-    fn add(&mut self, block: &[u8; BLOCK], text: u64, escaped: u64) {
-        let continued = bits(block, |bytes| (bytes & u8x16::splat(0xC0)).simd_eq(u8x16::splat(0x80)));
-        if continued & text != 0 {
-            self.continued += u64::from((continued & text).count_ones());
-        }
-        let figures = bits(block, |bytes| (bytes & u8x16::splat(0xF0)).simd_eq(u8x16::splat(0x30)));
-        self.figures += u64::from((figures & text).count_ones());
+    fn escaped(&mut self, block: &[u8; BLOCK], escaped: u64) {
         if escaped != 0 {
             self.escapes += u64::from(escaped.count_ones());
             self.has_units |= escaped & mask(block, b'u') != 0;
         }
     }
 
+    /// All of the block is text.
+    fn whole(&mut self, block: &[u8; BLOCK]) {
+        let (quarters, _) = block.as_chunks::<16>();
+        for quarter in quarters {
+            // All ones are minus one.
+            let bytes = u8x16::new(*quarter);
+            self.lanes = [self.lanes[0] - continued(bytes), self.lanes[1] - figures(bytes)];
+        }
+        self.blocks += 1;
+        if self.blocks == BLOCKS_MAX {
+            (self.continued, self.figures) = self.sums();
+            (self.lanes, self.blocks) = Default::default();
+        }
+    }
+
+    /// So much of the block is text, and the last of it.
+    fn part(&mut self, block: &[u8; BLOCK], text: u64) {
+        self.continued += u64::from((bits(block, continued) & text).count_ones());
+        self.figures += u64::from((bits(block, figures) & text).count_ones());
+    }
+
+    fn sums(&self) -> (u64, u64) {
+        let [continued, figures] = self.lanes.map(|lanes| lanes.to_array().into_iter().map(u64::from).sum::<u64>());
+        (self.continued + continued, self.figures + figures)
+    }
+
     fn characters(&self, raw: &[u8]) -> Characters {
         let escapes = if self.has_units { Escapes::of(raw) } else { Escapes { shorter: self.escapes, ..Escapes::default() } };
         let length = u64::try_from(raw.len()).unwrap_or(u64::MAX);
-        let count = length.saturating_sub(self.continued).saturating_sub(escapes.shorter);
-        let figures = (self.figures + escapes.figures).saturating_sub(escapes.digits);
-        Characters { count, weight: count + (FIGURE * figures + CONTINUED * (self.continued + escapes.continued)) / 2 }
+        let (continued, figures) = self.sums();
+        let count = length.saturating_sub(continued).saturating_sub(escapes.shorter);
+        let figures = (figures + escapes.figures).saturating_sub(escapes.digits);
+        let more = FIGURE * figures + CONTINUED * (continued + escapes.continued);
+        Characters { count, weight: count + more / 2 }
     }
 }
 
@@ -195,7 +234,8 @@ mod tests {
         let count = |is: fn(&u8) -> bool| u64::try_from(text.bytes().filter(is).count()).unwrap();
         let (figures, continued) = (count(|byte| (0x30..0x40).contains(byte)), count(|byte| byte & 0xC0 == 0x80));
         let count = u64::try_from(text.chars().count()).unwrap();
-        Characters { count, weight: count + (FIGURE * figures + CONTINUED * continued) / 2 }
+        let more = FIGURE * figures + CONTINUED * continued;
+        Characters { count, weight: count + more / 2 }
     }
 
     #[test]

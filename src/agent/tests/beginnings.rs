@@ -27,16 +27,12 @@ fn asked(world: &mut World, output: Option<u64>) -> Arrived {
     first
 }
 
-fn counted(weight: u64, tokens: u64) -> Option<Beginning> {
-    Some(Beginning { weight, tokens })
-}
-
 #[test]
 fn a_prompt_that_goes_on_was_counted_up_to_its_news() {
     let mut world = World::new();
     assert_eq!(asked(&mut world, Some(67)).beginning, None);
     let next = world.ask(&json!([said("user", FIRST), said("assistant", ANSWER), said("user", "And in Rome?")]));
-    assert_eq!(next.beginning, counted(weight(FIRST) + weight(ANSWER), 1000 + 17));
+    assert_eq!(next.beginning, Some(Beginning { weight: weight(FIRST) + weight(ANSWER), tokens: 1000 + 17 }));
     // One that has not been counted tells nothing of the next.
     world.answer(&next, "Rain.");
     let third =
@@ -50,7 +46,7 @@ fn an_answer_that_cannot_be_what_was_counted_is_not_taken_as_that() {
         let mut world = World::new();
         asked(&mut world, output);
         let next = world.ask(&json!([said("user", FIRST), said("assistant", ANSWER), said("user", "And in Rome?")]));
-        assert_eq!(next.beginning, counted(weight(FIRST), 1000), "{output:?}");
+        assert_eq!(next.beginning, Some(Beginning { weight: weight(FIRST), tokens: 1000 }), "{output:?}");
     }
 }
 

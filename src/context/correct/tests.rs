@@ -59,25 +59,13 @@ fn after_twenty_replies_a_prompt_is_counted_within_three_percent() {
 }
 
 #[test]
-#[ignore]
-fn scratch_seeds() {
-    for vocabulary in [VOCABULARIES[2], VOCABULARIES[4], VOCABULARIES[5], VOCABULARIES[3], VOCABULARIES[1]] {
-        for mix in [Mix::Any, Mix::Tables, Mix::Code] {
-            let all: Vec<_> = (0..20).map(|seed| errors(vocabulary, (mix, seed), 60)).collect();
-            let worst = |i: usize| all.iter().map(|e| e[i].0).max().unwrap();
-            let median = |i: usize| {
-                let mut v: Vec<_> = all.iter().map(|e| e[i].0).collect();
-                v.sort();
-                v[10]
-            };
-            let over = all.iter().filter(|e| e[0].0 > 30).count();
-            eprintln!(
-                "{vocabulary:?} {mix:?}: counted median p95 {} worst {} ({over} of 20 over 30) | by weight median {} worst {}",
-                median(0),
-                worst(0),
-                median(1),
-                worst(1)
-            );
+fn a_prompt_is_counted_within_three_percent_whatever_the_traffic() {
+    // Those that are least like the nearest: one takes numbers apart, the other code.
+    for vocabulary in [("mistral_v3", "mistral-large"), ("deepseek_v3", "deepseek-chat")] {
+        for mix in [Mix::Any, Mix::Tables] {
+            let mut all: Vec<u64> = (0..5).map(|seed| errors(vocabulary, (mix, seed), 60)[0].0).collect();
+            all.sort_unstable();
+            assert!(all[2] <= 30 && all[4] <= 50, "{vocabulary:?}, {mix:?}: {all:?} ‰ at the 95th percentile");
         }
     }
 }

@@ -60,7 +60,10 @@ fn kind(text: &mut String, schema: &Value) {
             text.push(',');
             if let Some(default) = property.get("default") {
                 text.push_str(" // default: ");
-                text.push_str(&default.to_string());
+                match default.as_str().filter(|_| property.get("enum").is_some()) {
+                    Some(word) => text.push_str(word),
+                    None => text.push_str(&default.to_string()),
+                }
             }
             text.push('\n');
         }
@@ -108,7 +111,7 @@ mod tests {
                 "places":{"type":"array","items":{"type":"object","properties":{"x":{"type":["integer","null"]}}},"description":"Where"},
                 "other":{"anyOf":[{"type":"integer"},{}]}},"required":["places"]}}]"#;
         let expected = "# Tools\n\n## functions\n\nnamespace functions {\n\n// Gets the location of the user.\ntype get_location = () => any;\n\n\
-            // Gets the weather.\ntype get_weather = (_: {\nformat?: \"celsius\" | \"fahrenheit\", // default: \"celsius\"\nother?: number | any,\n\
+            // Gets the weather.\ntype get_weather = (_: {\nformat?: \"celsius\" | \"fahrenheit\", // default: celsius\nother?: number | any,\n\
             // Where\nplaces: {\nx?: integer | null,\n}[],\n}) => any;\n\n} // namespace functions\n\n";
         assert_eq!(text(tools).as_deref(), Some(expected.replace("x?: integer", "x?: number").as_str()));
     }
