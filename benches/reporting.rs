@@ -71,7 +71,7 @@ fn models() {
     let (call, usage) = (exchange().call, exchange().reply.usage);
     tell("cost", || forget(models.cost(Some("openai"), Some("gpt-4o"), Some("gpt-4o-2024-08-06"), &usage)));
     tell("learn", || models.learn(black_box(&call), 812));
-    tell("estimate", || forget(models.estimate(black_box(&call))));
+    tell("estimate", || forget(models.estimate(black_box(&call), None)));
 }
 
 fn exchange() -> Record {
@@ -98,7 +98,7 @@ fn exchange() -> Record {
         upstream: Some("openai".into()),
         provider: Some("openai".into()),
         server: Some(("api.openai.com".into(), 443)),
-        call: Call { model: Some("gpt-4o".to_owned()), stream: true, prompt_characters: Some(3000), tools_declared: Some(2), ..Call::default() },
+        call: Call { model: Some("gpt-4o".to_owned()), stream: true, prompt_weight: Some(3000), tools_declared: Some(2), ..Call::default() },
         status: Some(200),
         reply: Reply {
             id: Some("chatcmpl-1".to_owned()),

@@ -79,6 +79,26 @@ async fn an_estimate_is_within_a_few_percent_after_twenty_replies() {
 }
 
 #[tokio::test]
+async fn a_conversation_that_goes_on_is_estimated_from_its_last_count() {
+    let upstream = upstream(counting).await;
+    let proxy = proxy().to(upstream.url()).run();
+    for turn in 0..10 {
+        ask(&proxy, "unheard-of", 500 + 400 * turn).await;
+    }
+    // Nothing like what the model's replies have taught: 11 tokens.
+    let mut messages = vec![json!({"role": "system", "content": "Yes"}), json!({"role": "user", "content": "x".repeat(9000)})];
+    let mut errors = Vec::new();
+    for _ in 0..3 {
+        let before = proxy.settle().await.value("pillion_token_estimate_error_ratio_sum", &[("model", "unheard-of")]);
+        let body = json!({"model": "unheard-of", "messages": messages});
+        assert_eq!(proxy.ask(&chat(false).body(body.to_string())).await.status, 200);
+        errors.push(proxy.settle().await.value("pillion_token_estimate_error_ratio_sum", &[("model", "unheard-of")]) - before);
+        messages.extend([json!({"role": "assistant", "content": "Yes."}), json!({"role": "user", "content": "Go on."})]);
+    }
+    assert!(errors[0] > 50.0 && errors[1..].iter().all(|error| *error < 0.5), "{errors:?}");
+}
+
+#[tokio::test]
 async fn what_is_left_of_the_providers_limits_is_shown() {
     let upstream = upstream(counting).await;
     let proxy = proxy().to(upstream.url()).run();
