@@ -73,6 +73,8 @@ pub struct Answered {
     pub tools: Vec<String>,
     /// How often the proxy tried, by its own word.
     pub attempts: u64,
+    /// Tokens that the proxy left out of the prompt, by its own word.
+    pub trimmed: Option<u64>,
 }
 
 /// Why there is no answer, as far as the agent can see.

@@ -120,6 +120,20 @@ async fn an_agent_reads_how_often_the_proxy_tried() {
 }
 
 #[tokio::test]
+async fn a_hoarder_asks_for_more_than_its_model_can_read_where_nobody_helps() {
+    let seen = seen(agent("hoarder"), &model(habits::FAULTS).await, 20).await;
+    let refused = Cause::Status(400, "context_length_exceeded".to_owned());
+    assert!(seen.iter().any(|what| matches!(what, What::Failed { cause, .. } if *cause == refused)), "{seen:?}");
+}
+
+#[tokio::test]
+async fn an_agent_reads_what_the_proxy_left_out() {
+    let model = model("- headers: {X-Pillion-Trimmed: messages=12 tokens=34567}").await;
+    let last = seen(agent("planner"), &model, 1).await.pop();
+    assert!(matches!(&last, Some(What::Answered(answered)) if answered.trimmed == Some(34567)), "{last:?}");
+}
+
+#[tokio::test]
 async fn all_agents_talk_until_they_are_told_to_stop() {
     let model = model(habits::FAULTS).await;
     let (events, mut heard) = mpsc::channel::<AgentEvent>(64);

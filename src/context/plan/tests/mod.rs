@@ -1,6 +1,7 @@
 //! What is promised of a plan, over conversations made up from seeds.
 
 mod examples;
+mod questions;
 mod rules;
 mod steady;
 mod talk;
@@ -88,7 +89,14 @@ impl<'a> Case<'a> {
     }
 
     fn empty(&self) -> Self {
-        Self { dialect: self.dialect, path: self.path, body: Vec::new(), outline: Outline::default(), weights: Weights::default(), budget: self.budget }
+        Self {
+            dialect: self.dialect,
+            path: self.path,
+            body: Vec::new(),
+            outline: Outline::default(),
+            weights: Weights::default(),
+            budget: self.budget,
+        }
     }
 
     /// Which items the other has kept, in order: each byte for byte, or with texts shortened that may be.
@@ -149,7 +157,8 @@ impl<'a> Case<'a> {
         let may_shorten = |piece: &Piece| {
             piece.is_quoted && (piece.kind == PieceKind::Result || (piece.kind == PieceKind::Text && matches!(item.role, Role::User | Role::Tool)))
         };
-        let spared = item.pieces.iter().zip(&self.weights.pieces[at]).filter(|(piece, _)| may_shorten(piece)).map(|(_, tokens)| tokens.saturating_sub(90));
+        let spared =
+            item.pieces.iter().zip(&self.weights.pieces[at]).filter(|(piece, _)| may_shorten(piece)).map(|(_, tokens)| tokens.saturating_sub(90));
         self.weights.items[at] - spared.sum::<u64>()
     }
 }

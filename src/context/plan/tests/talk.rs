@@ -145,7 +145,8 @@ impl Writer {
         if self.is_odd {
             self.random.shuffle(&mut fields);
         }
-        let fields: Vec<_> = fields.into_iter().map(|(key, value)| format!("{}\"{key}\"{}:{}{value}", self.blank(), self.blank(), self.blank())).collect();
+        let fields: Vec<_> =
+            fields.into_iter().map(|(key, value)| format!("{}\"{key}\"{}:{}{value}", self.blank(), self.blank(), self.blank())).collect();
         format!("{{{}{}}}", fields.join(","), self.blank())
     }
 
@@ -206,7 +207,8 @@ impl Writer {
         match self.dialect {
             Dialect::OpenaiChat => vec![self.object(vec![("role", quoted("assistant")), ("content", text), ("refusal", "null".to_owned())])],
             Dialect::OpenaiResponses => {
-                let message = format!(r#"{{"type":"message","role":"assistant","content":[{{"type":"output_text","text":{text},"annotations":[]}}]}}"#);
+                let message =
+                    format!(r#"{{"type":"message","role":"assistant","content":[{{"type":"output_text","text":{text},"annotations":[]}}]}}"#);
                 reasoning.into_iter().chain([message]).collect()
             }
             Dialect::AnthropicMessages => {
@@ -233,7 +235,9 @@ impl Writer {
         let arguments = quoted(&format!(r#"{{"q":{}}}"#, quoted(&self.text(size))));
         let plain = r#"{"q":"x y z"}"#;
         let call = |id: &String| match self.dialect {
-            Dialect::OpenaiResponses => format!(r#"{{"type":"function_call","id":"fc_{id}","call_id":"{id}","name":"look","arguments":{arguments}}}"#),
+            Dialect::OpenaiResponses => {
+                format!(r#"{{"type":"function_call","id":"fc_{id}","call_id":"{id}","name":"look","arguments":{arguments}}}"#)
+            }
             Dialect::AnthropicMessages => format!(r#"{{"type":"tool_use","id":"{id}","name":"look","input":{plain}}}"#),
             Dialect::Gemini => match &reasoning {
                 Some(seal) => format!(r#"{{"functionCall":{{"name":"look","args":{plain}}},"thoughtSignature":{seal}}}"#),
@@ -273,7 +277,9 @@ impl Writer {
             Dialect::AnthropicMessages => {
                 let mut blocks: Vec<_> = results
                     .into_iter()
-                    .map(|(id, text)| format!(r#"{{"type":"tool_result","tool_use_id":"{id}","content":[{{"type":"text","text":{text}}}],"is_error":false}}"#))
+                    .map(|(id, text)| {
+                        format!(r#"{{"type":"tool_result","tool_use_id":"{id}","content":[{{"type":"text","text":{text}}}],"is_error":false}}"#)
+                    })
                     .collect();
                 if self.random.u8(..8) == 0 {
                     blocks.push(r#"{"type":"text","text":"Go on."}"#.to_owned());
@@ -281,8 +287,10 @@ impl Writer {
                 vec![self.object(vec![("role", quoted("user")), ("content", format!("[{}]", blocks.join(",")))])]
             }
             Dialect::Gemini => {
-                let parts: Vec<_> =
-                    results.into_iter().map(|(_, text)| format!(r#"{{"functionResponse":{{"name":"look","response":{{"result":{text}}}}}}}"#)).collect();
+                let parts: Vec<_> = results
+                    .into_iter()
+                    .map(|(_, text)| format!(r#"{{"functionResponse":{{"name":"look","response":{{"result":{text}}}}}}}"#))
+                    .collect();
                 vec![self.object(vec![("role", quoted("user")), ("parts", format!("[{}]", parts.join(",")))])]
             }
             Dialect::Ollama => results.into_iter().map(|(_, text)| self.object(vec![("role", quoted("tool")), ("content", text)])).collect(),
@@ -295,7 +303,22 @@ impl Writer {
 
     fn text(&mut self, words: usize) -> String {
         const WORDS: [&str; 16] = [
-            "the", "model", "window", "fits", "naïve", "日本語", "🎉", "\"quoted\"", "C:\\temp\\new", "line\n", "\r\n", "a/b", "\t", "{}", "then", "cut.\n",
+            "the",
+            "model",
+            "window",
+            "fits",
+            "naïve",
+            "日本語",
+            "🎉",
+            "\"quoted\"",
+            "C:\\temp\\new",
+            "line\n",
+            "\r\n",
+            "a/b",
+            "\t",
+            "{}",
+            "then",
+            "cut.\n",
         ];
         let words: Vec<&str> = (0..words).map(|_| WORDS[self.random.usize(..WORDS.len())]).collect();
         words.join(" ")

@@ -1,0 +1,330 @@
+"""Runs that outgrow their model's window, side by side: directly each of them ends in an error of the context's length, through Pillion it goes on to
+its end. The model counts with a tokenizer of its own and refuses what does not fit, or what was broken apart on the way."""
+
+import json
+import logging
+import math
+import time
+
+from agents import Agent, OpenAIResponsesModel, Runner, function_tool, set_tracing_disabled
+from anthropic import Anthropic
+from autogen_agentchat.agents import AssistantAgent
+from autogen_agentchat.teams import RoundRobinGroupChat, SelectorGroupChat
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
+from autogen_agents import openai_client, run, stream
+from side_by_side import SCENARIOS, apart, expect, main, tried
+
+logging.disable(logging.CRITICAL)
+set_tracing_disabled(True)
+# What the module of the short runs has registered is played there.
+SCENARIOS.clear()
+
+# Of every model here, by their own count; and by how much Pillion's cut moves at a time.
+WINDOW, STEP = 3000, 900
+LAST_PAGE = 30
+THE_END = "Here the book ends."
+READS = [{"name": "read_page", "arguments": {}}]
+DONE = "I have read it all."
+NAMES = ("planner", "researcher", "writer")
+
+
+class Book:
+    """A tool that brings something new each time: a page, every fourth a long one."""
+
+    def __init__(self):
+        self.page = 0
+
+    def read(self):
+        self.page += 1
+        lines = 48 if self.page % 4 == 0 else 12
+        text = "\n".join(f"{self.page}.{line} The tide comes in at the mole, and goes out as it has come." for line in range(lines))
+        return f"{text}\n{THE_END}" if self.page == LAST_PAGE else text
+
+
+class Heard:
+    """What Pillion says of each reply, to whoever looks at its headers."""
+
+    def __init__(self):
+        self.attempts, self.trimmed = [], []
+
+    def take(self, headers):
+        self.attempts.append(headers.get("x-pillion-attempts"))
+        said = headers.get("x-pillion-trimmed")
+        self.trimmed.append(int(said.split("tokens=")[1]) if said else 0)
+
+    async def hook(self, response):
+        self.take(response.headers)
+
+    def client(self):
+        return DefaultAsyncHttpxClient(event_hooks={"response": [self.hook]})
+
+
+def reads_on(side, **step):
+    """A model with a small window that calls for page after page, until it has read the last one."""
+    end = {"when": {"body": THE_END}, "text": DONE}
+    side.model.play(context=WINDOW, tokens="o200k", rules=[end], steps=[{"tools": READS, **step, "times": -1}])
+
+
+def refusals(side):
+    return [request["status"] for request in side.model.requests() if request["status"] != 200]
+
+
+def settled(side, name, wanted, **labels):
+    """A metric, once it is what it should be: an exchange is counted when it has ended."""
+    for _ in range(100):
+        value = side.metric(name, **labels)
+        if wanted(value):
+            break
+        time.sleep(0.1)
+    return value
+
+
+def goes_on(side, counts, heard, agents, model):
+    """Nothing was refused, no prompt was larger than the window, and what was left out is told."""
+    expect(not refusals(side), "the model has refused nothing", refusals(side))
+    expect(counts and 0 < max(counts) <= WINDOW, "by its own count every prompt fits", counts)
+    expect(sum(heard.trimmed) > WINDOW and set(heard.attempts) == {"1"}, "that prompts were trimmed is told, and nothing was asked twice", vars(heard))
+    for agent in agents:
+        trims = settled(side, "pillion_trims_total", lambda value: value > 0, agent=agent, model=model)
+        expect(trims > 0, f"the trims are counted as those of {agent}", trims)
+    total = sum(1 for trimmed in heard.trimmed if trimmed)
+    counted = settled(side, "pillion_trims_total", lambda value: value == total)
+    expect(counted == total, "all of them are counted once", [counted, total])
+    ended = settled(side, "pillion_exchanges_total", lambda value: value == len(heard.attempts))
+    expect(side.metric("pillion_exchanges_total", outcome="ok") == ended == len(heard.attempts), "every exchange ended well", ended)
+
+
+def keeps_its_beginning(side, key, counts, heard):
+    """From one turn to the next what the model has read stays in front, so that its cache holds; but for where the cut moves: once a step of growth."""
+    lists = [json.loads(request["body"])[key] for request in side.model.requests()]
+    moves = sum(after[: len(before)] != before for before, after in zip(lists, lists[1:]))
+    grown = counts[-1] + heard.trimmed[-1] - WINDOW * 3 // 4
+    expect(0 < moves <= math.ceil(grown / STEP), "the cut moves in large steps", [moves, grown, len(lists)])
+
+
+def dies(raised, kind, words, side):
+    """It ends in the SDK's own exception; what it would have asked next is never asked."""
+    expect(raised.get("raised") == kind and words in raised["text"], "directly the run dies of its length", raised)
+    expect(refusals(side) == [400], "at the first prompt that does not fit", refusals(side))
+
+
+def autogen_reader(side, heard, book, **options):
+    async def read_page() -> str:
+        """The next page."""
+        return book.read()
+
+    client = openai_client(side, agent="reader", http_client=heard.client())
+    return AssistantAgent("reader", model_client=client, tools=[read_page], max_tool_iterations=LAST_PAGE + 5, system_message="Read the book.", **options)
+
+
+def prompts(outcome):
+    """What the model has counted of each prompt, as AutoGen tells it."""
+    return [message["models_usage"]["prompt_tokens"] for message in outcome["messages"] if message.get("models_usage")]
+
+
+async def reads_the_book(side):
+    heard, book = Heard(), Book()
+    reads_on(side)
+    outcome = await tried(lambda: run(autogen_reader(side, heard, book), "Read the book to its end."))
+    return outcome, heard, book
+
+
+@apart
+async def autogen_agent(direct, through):
+    """One task of many steps: nothing in it is old but the tool's results."""
+    raised, _, book = await reads_the_book(direct)
+    dies(raised, "openai.BadRequestError", f"This model's maximum context length is {WINDOW} tokens. However, your messages resulted in", direct)
+    expect(raised["code"] == "context_length_exceeded" and book.page < LAST_PAGE / 2, "long before it is done", [raised, book.page])
+    outcome, heard, book = await reads_the_book(through)
+    expect("messages" in outcome and outcome["messages"][-1]["content"] == DONE and book.page == LAST_PAGE, "through Pillion it is done", outcome)
+    counts = prompts(outcome)
+    expect(len(counts) == LAST_PAGE + 1, "in as many steps as there are pages", counts)
+    goes_on(through, counts, heard, ["reader"], "gpt-4o-mini")
+    keeps_its_beginning(through, "messages", counts, heard)
+
+
+@apart
+async def autogen_agent_streamed(direct, through):
+    """The same in streams, with another task behind the first."""
+    for side in (direct, through):
+        heard, book = Heard(), Book()
+        reads_on(side)
+        agent = autogen_reader(side, heard, book, model_client_stream=True)
+        outcome = await tried(lambda agent=agent: stream(agent, "Read the book to its end."))
+        if side is direct:
+            dies(outcome, "openai.BadRequestError", "maximum context length", side)
+            continue
+        expect(isinstance(outcome, list) and outcome[-2]["content"] == DONE, "through Pillion it is done", outcome)
+        again = await stream(agent, "And what was it about?")
+        expect(again[-2]["content"] and not refusals(side), "and goes on from there", again)
+        expect(heard.trimmed[-1] > 0 and set(heard.attempts) == {"1"}, "with what was left out told again", vars(heard))
+
+
+def crew(side, heard):
+    """Three agents, each by its name in its path."""
+    return [
+        AssistantAgent(name, model_client=openai_client(side, agent=name, http_client=heard.client()), description=f"The {name}", system_message=f"You are the {name}.")
+        for name in NAMES
+    ]
+
+
+def talks_on(side, *rules):
+    """A model that always has some hundred words to say."""
+    said = "What the planner has said of the tide holds, and what the writer has made of it does not: " * 6
+    side.model.play(context=WINDOW, tokens="o200k", rules=list(rules), steps=[{"text": said, "times": -1}])
+
+
+@apart
+async def autogen_team(direct, through):
+    """A team that goes on: everybody reads what everybody has said."""
+    for side in (direct, through):
+        heard = Heard()
+        talks_on(side)
+        outcome = await tried(lambda side=side, heard=heard: run(RoundRobinGroupChat(crew(side, heard), max_turns=60)))
+        if side is direct:
+            dies(outcome, "builtins.RuntimeError", "maximum context length", side)
+            continue
+        counts = prompts(outcome) if "messages" in outcome else []
+        expect(len(counts) == 60, "through Pillion it has its sixty turns", outcome)
+        goes_on(side, counts, heard, NAMES, "gpt-4o-mini")
+
+
+@apart
+async def autogen_selector(direct, through):
+    """Whoever is asked for the next speaker is asked in one system message, with all that was said in it."""
+    for side in (direct, through):
+        heard = Heard()
+        talks_on(side, {"when": {"body": "select the next role"}, "times": -1})
+        chooser = openai_client(side, agent="chooser", http_client=heard.client())
+        outcome = await tried(lambda: run(SelectorGroupChat(crew(side, heard), model_client=chooser, max_turns=40)))
+        if side is direct:
+            dies(outcome, "builtins.RuntimeError", "maximum context length", side)
+            continue
+        counts = prompts(outcome) if "messages" in outcome else []
+        expect(len(counts) == 40, "through Pillion it has its forty turns", outcome)
+        goes_on(side, counts, heard, [*NAMES, "chooser"], "gpt-4o-mini")
+
+
+READ_PAGE = {"name": "read_page", "description": "The next page.", "input_schema": {"type": "object", "properties": {}}}
+
+
+def anthropic_loop(side, heard, book, **options):
+    """The loop of Anthropic's own pages: ask, run what is called, bring the results, until nothing is called. What the model has counted each time."""
+    client = Anthropic(base_url=side.url(agent="reader"), api_key="sk-ant-of-a-test", max_retries=0)
+    messages, counts = [{"role": "user", "content": "Read the book to its end."}], []
+    while True:
+        asked = {"model": "claude-of-a-test", "max_tokens": 600, "tools": [READ_PAGE], "system": "Read the book.", "messages": messages, **options}
+        raw = client.messages.with_raw_response.create(**asked)
+        heard.take(raw.headers)
+        reply = raw.parse()
+        counts.append(reply.usage.input_tokens)
+        messages.append({"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in reply.content]})
+        calls = [block for block in reply.content if block.type == "tool_use"]
+        if not calls:
+            return {"answer": reply.content[-1].text, "counts": counts, "messages": len(messages)}
+        results = [{"type": "tool_result", "tool_use_id": call.id, "content": book.read()} for call in calls]
+        messages.append({"role": "user", "content": results})
+
+
+def claude_reads_on(side, **step):
+    """With two calls at once, of which each has its result in the same message."""
+    reads_on(side, **{"tools": [*READS, *READS], "text": "Let me read on.", **step})
+
+
+@apart
+async def anthropic_tools(direct, through):
+    for side in (direct, through):
+        heard, book = Heard(), Book()
+        claude_reads_on(side)
+        outcome = await tried(lambda side=side, heard=heard, book=book: anthropic_loop(side, heard, book))
+        if side is direct:
+            dies(outcome, "anthropic.BadRequestError", f"> {WINDOW}", side)
+            continue
+        expect(outcome.get("answer") == DONE and book.page == LAST_PAGE, "through Pillion it is done", outcome)
+        goes_on(side, outcome["counts"], heard, ["reader"], "claude-of-a-test")
+
+
+@apart
+async def anthropic_tools_with_thinking(direct, through):
+    """Every step opens with a thought that is signed."""
+    for side in (direct, through):
+        heard, book = Heard(), Book()
+        claude_reads_on(side, thinking="One more page, or two.")
+        thinks = {"max_tokens": 1100, "thinking": {"type": "enabled", "budget_tokens": 1024}}
+        outcome = await tried(lambda side=side, heard=heard, book=book: anthropic_loop(side, heard, book, **thinks))
+        if side is direct:
+            dies(outcome, "anthropic.BadRequestError", f"> {WINDOW}", side)
+            continue
+        expect(outcome.get("answer") == DONE and book.page == LAST_PAGE, "through Pillion it is done", outcome)
+        goes_on(side, outcome["counts"], heard, ["reader"], "claude-of-a-test")
+
+
+async def agents_sdk(side, heard, book):
+    """A run of openai-agents on the Responses API; what the model has counted each time, and the answer."""
+
+    @function_tool
+    def read_page() -> str:
+        """The next page."""
+        return book.read()
+
+    client = AsyncOpenAI(base_url=side.url("/v1", "reader"), api_key="sk-of-a-test", max_retries=0, http_client=heard.client())
+    model = OpenAIResponsesModel(model="gpt-4o-mini", openai_client=client)
+    result = await Runner.run(Agent("reader", instructions="Read the book.", model=model, tools=[read_page]), "Read the book to its end.", max_turns=LAST_PAGE + 5)
+    return {"answer": result.final_output, "counts": [reply.usage.input_tokens for reply in result.raw_responses]}
+
+
+@apart
+async def responses_run(direct, through):
+    for side in (direct, through):
+        heard, book = Heard(), Book()
+        reads_on(side, thinking="One more page.")
+        outcome = await tried(lambda side=side, heard=heard, book=book: agents_sdk(side, heard, book))
+        if side is direct:
+            dies(outcome, "openai.BadRequestError", "Your input exceeds the context window of this model", side)
+            expect(outcome["code"] == "context_length_exceeded", "by its code", outcome)
+            continue
+        expect(outcome.get("answer") == DONE and book.page == LAST_PAGE, "through Pillion it is done", outcome)
+        goes_on(side, outcome["counts"], heard, ["reader"], "gpt-4o-mini")
+        keeps_its_beginning(side, "input", outcome["counts"], heard)
+
+
+def learns(side, heard, counts, most=1):
+    """The first prompt that does not fit is asked once more, which nobody notices; the others fit."""
+    expect(1 <= len(refusals(side)) <= most and set(refusals(side)) == {400}, "a prompt that did not fit has told how large the window is", refusals(side))
+    expect(heard.attempts.count("2") == len(refusals(side)) and set(heard.attempts) == {"1", "2"}, "it was asked once more", heard.attempts)
+    expect(counts and max(counts) <= WINDOW, "by the model's own count every prompt that was answered fits", counts)
+    retries = settled(side, "pillion_retries_total", lambda value: value == len(refusals(side)), reason="context_length")
+    expect(retries == len(refusals(side)), "and that is counted", retries)
+    expect(side.metric("pillion_exchanges_total", outcome="ok") == len(heard.attempts), "every exchange ended well", heard.attempts)
+
+
+@apart
+async def autogen_agent_learnt(_, through):
+    """Here and below Pillion was not told of the window."""
+    outcome, heard, book = await reads_the_book(through)
+    expect("messages" in outcome and outcome["messages"][-1]["content"] == DONE and book.page == LAST_PAGE, "the agent has noticed nothing", outcome)
+    learns(through, heard, prompts(outcome))
+
+
+@apart
+async def anthropic_tools_learnt(_, through):
+    heard, book = Heard(), Book()
+    claude_reads_on(through)
+    outcome = await tried(lambda: anthropic_loop(through, heard, book))
+    expect(outcome.get("answer") == DONE and book.page == LAST_PAGE, "the agent has noticed nothing", outcome)
+    learns(through, heard, outcome["counts"])
+
+
+@apart
+async def responses_run_learnt(_, through):
+    """The words of this API say neither how large the window is nor how long the prompt was, so that more than one may be needed."""
+    heard, book = Heard(), Book()
+    reads_on(through)
+    outcome = await tried(lambda: agents_sdk(through, heard, book))
+    expect(outcome.get("answer") == DONE and book.page == LAST_PAGE, "the agent has noticed nothing", outcome)
+    learns(through, heard, outcome["counts"], most=2)
+
+
+if __name__ == "__main__":
+    main()
