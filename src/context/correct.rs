@@ -26,9 +26,11 @@ const STILL: f64 = 0.8;
 /// A public tokenizer is right, and its model's usage differs by what was not counted, unless it is off by more than this.
 const SNAP: f64 = 0.03;
 /// Steps of the fixed part, in tokens.
-const FIXED_STEP: f64 = 16.0;
+const FIXED_STEP: f64 = 32.0;
 /// Steps of what a figure adds, in tokens: none, half of one, one.
-const FIGURE_STEP: f64 = 0.1;
+const FIGURE_STEP: f64 = 0.05;
+/// What a figure adds at the least and at the most. As it cannot take more than a token has, no part of a prompt has less than none.
+const FIGURE: [f64; 2] = [-0.1, 1.0];
 /// Figures that weigh as much as one tool does in `estimate`.
 const FIGURES: f64 = 100.0;
 /// How far a correction goes.
@@ -36,14 +38,15 @@ const LEAST: f64 = 0.25;
 const MOST: f64 = 4.0;
 const FIXED_MOST: f64 = 4096.0;
 /// Counts are corrected in millionths.
-const ONE: u64 = 1_000_000;
+const ONE: i64 = 1_000_000;
+const MILLION: f64 = 1e6;
 
 /// What is applied to the weights of a prompt.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Correction {
     /// For each token, and for each figure beyond; in millionths.
-    ratio: u64,
-    figure: u64,
+    ratio: i64,
+    figure: i64,
     /// Tokens of every prompt; less than none where too much was counted.
     fixed: i64,
 }
@@ -52,26 +55,41 @@ impl Correction {
     /// None at all.
     pub(super) const NONE: Self = Self { ratio: ONE, figure: 0, fixed: 0 };
 
-    /// The same, but that prompts of `from` tokens have `to`.
-    pub(super) fn stretched(self, from: u64, to: u64) -> Self {
-        let scale = |part: u64| u64::try_from(u128::from(part) * u128::from(to) / u128::from(from.max(1))).unwrap_or(u64::MAX);
-        let fixed = i64::try_from(scale(self.fixed.unsigned_abs())).unwrap_or(i64::MAX) * self.fixed.signum();
-        // The rest of each division is made up for, so that nothing falls short.
-        Self { ratio: scale(self.ratio).clamp(ONE / 100, ONE * 100) + 1, figure: scale(self.figure).min(ONE * 100), fixed }
+    /// The same, stretched so that a prompt has so many tokens.
+    pub(super) fn stretched(self, counted: Tokens, tokens: u64) -> Self {
+        let from = i128::from(self.total(counted).max(1));
+        let scale = |part: i64| i64::try_from(i128::from(part) * i128::from(tokens) / from).unwrap_or(i64::MAX);
+        let rough = Self { ratio: scale(self.ratio).clamp(ONE / 100, ONE * 100), figure: scale(self.figure).clamp(-ONE / 1000, ONE * 100), fixed: 0 };
+        let rest = i128::from(tokens) - i128::from(rough.scale(counted));
+        Self { fixed: i64::try_from(rest).unwrap_or(0), ..rough }
+    }
+
+    /// Of a whole prompt.
+    pub(super) fn total(self, counted: Tokens) -> u64 {
+        self.scale(counted).saturating_add_signed(self.fixed)
     }
 
     /// Of a part of a prompt, to the nearest.
     pub(super) fn scale(self, tokens: Tokens) -> u64 {
-        let scaled = u128::from(tokens.count) * u128::from(self.ratio) + u128::from(tokens.figures) * u128::from(self.figure);
-        u64::try_from((scaled + u128::from(ONE / 2)) / u128::from(ONE)).unwrap_or(u64::MAX)
+        let scaled = i128::from(tokens.count) * i128::from(self.ratio) + i128::from(tokens.figures) * i128::from(self.figure);
+        u64::try_from((scaled + i128::from(ONE / 2)) / i128::from(ONE)).unwrap_or(0)
     }
 
-    /// Of a whole prompt.
+    /// Of all parts of a prompt. Each is what it adds to all before it, so that nothing is lost by rounding.
     pub(super) fn apply(self, weighed: &Weighed) -> Weights {
+        let each = |before: Tokens, parts: &[Tokens]| -> Vec<u64> {
+            let mut sum = before;
+            let mut add = |part: &Tokens| {
+                let before = self.scale(sum);
+                sum = sum.and(*part);
+                self.scale(sum).saturating_sub(before)
+            };
+            parts.iter().map(&mut add).collect()
+        };
         Weights {
-            items: weighed.items.iter().map(|tokens| self.scale(*tokens)).collect(),
-            pieces: weighed.pieces.iter().map(|pieces| pieces.iter().map(|tokens| self.scale(*tokens)).collect()).collect(),
-            beside: self.scale(weighed.beside).saturating_add_signed(self.fixed),
+            items: each(weighed.beside, &weighed.items),
+            pieces: weighed.pieces.iter().map(|pieces| each(Tokens::added(0), pieces)).collect(),
+            beside: self.total(weighed.beside),
         }
     }
 }
@@ -116,7 +134,7 @@ impl Lessons {
     /// Moves what is applied by whole steps, if what was learnt is far enough from it.
     fn settle(&mut self) -> [f64; 3] {
         let (ratio, fixed, figure) = self.learner.parts();
-        let learnt = [ratio.clamp(LEAST, MOST), (figure / FIGURES).clamp(0.0, 1.0), fixed.clamp(-FIXED_MOST, FIXED_MOST)];
+        let learnt = [ratio.clamp(LEAST, MOST), (figure / FIGURES).clamp(FIGURE[0], FIGURE[1]), fixed.clamp(-FIXED_MOST, FIXED_MOST)];
         for ((applied, learnt), step) in self.applied.iter_mut().zip(learnt).zip([STEP, FIGURE_STEP, FIXED_STEP]) {
             if (learnt - *applied).abs() > step * STILL {
                 *applied = (learnt / step).round() * step;
@@ -140,9 +158,8 @@ impl Corrections {
         if family.is_own && (ratio - 1.0).abs() <= SNAP {
             return Correction::NONE;
         }
-        let sign = if fixed < 0.0 { -1 } else { 1 };
-        let fixed = i64::try_from(whole(fixed.abs())).unwrap_or(0) * sign;
-        Correction { ratio: whole(ratio * number(ONE)), figure: whole(figure * number(ONE)), fixed }
+        let signed = |part: f64| i64::try_from(whole(part.abs())).unwrap_or(0) * if part < 0.0 { -1 } else { 1 };
+        Correction { ratio: signed(ratio * MILLION), figure: signed(figure * MILLION), fixed: signed(fixed) }
     }
 
     /// A reply said that a prompt of so many counted tokens had so many.

@@ -73,7 +73,7 @@ fn begins(name: &str, start: &str) -> bool {
 
 /// What is added to texts, in tokens.
 #[derive(Debug, Clone, Copy)]
-struct Frame {
+pub(super) struct Frame {
     /// To every prompt: the beginning of the answer.
     prompt: u64,
     /// To each message: its marks and its role.
@@ -88,7 +88,7 @@ struct Frame {
 }
 
 impl Frame {
-    fn of(dialect: Dialect, family: Family) -> Self {
+    pub(super) fn of(dialect: Dialect, family: Family) -> Self {
         match dialect {
             // "You are a scientist" and "Hello, Claude" are 14 tokens together, 8 of them text ("Token counting"); tools bring a system prompt of 346
             // ("Tool use", Claude 4, auto), here by o200k.
@@ -140,11 +140,10 @@ pub(super) struct Counter {
 
 impl Counter {
     /// Weighs a conversation. `counting` goes on to count the pieces of what is shortened.
-    pub(super) fn weigh(&self, dialect: Dialect, family: Family, body: &[u8], outline: &Outline, counting: &mut Counting) -> Weighed {
-        let frame = Frame::of(dialect, family);
+    pub(super) fn weigh(&self, frame: Frame, body: &[u8], outline: &Outline, counting: &mut Counting) -> Weighed {
         let pieces = || outline.beside.iter().chain(outline.items.iter().flat_map(|item| &item.pieces));
         let raw = |piece: &Piece| body.get(piece.at.clone()).unwrap_or_default();
-        let keys: Vec<_> = pieces().map(|piece| self.key(raw(piece), piece, family.tokenizer, frame)).collect();
+        let keys: Vec<_> = pieces().map(|piece| self.key(raw(piece), piece, counting.tokenizer(), frame)).collect();
         let mut counted = self.memo.of(keys.iter().copied());
         let mut new = Vec::new();
         for ((piece, key), tokens) in pieces().zip(&keys).zip(&mut counted) {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{
     Budget, Models, Plan, Verdict, Weights, Window,
     correct::Correction,
-    count::{Counting, Family, Tokens, Weighed},
+    count::{Counting, Family, Frame, Tokens},
     number, plan, prompt, whole,
     windows::is_ollama,
 };
@@ -96,6 +96,7 @@ pub struct TooLarge {
 impl Models {
     /// Makes the prompt fit, trimming it down to `target` of the window at most in one step. With `after`, the upstream has just said that it did not. Takes
     /// up to some 100 ms of a processor: not for a worker of the runtime.
+    #[expect(clippy::too_many_arguments, reason = "what the upstream said of the same body is no part of what is asked")]
     pub fn fit(&self, asked: Asked<'_>, body: &Bytes, target: f64, after: Option<Overflow>, now: Instant) -> Fit {
         if let Some(overflow) = after {
             self.overflowed(asked, overflow, now);
@@ -109,15 +110,15 @@ impl Models {
         }
         let family = Family::of(model);
         let mut counting = Counting::new(family.tokenizer);
-        let weighed = self.counter.weigh(asked.dialect, family, body, &outline, &mut counting);
+        let weighed = self.counter.weigh(Frame::of(asked.dialect, family), body, &outline, &mut counting);
         let key = self.learnt.key(asked.upstream, model);
         let total = weighed.total();
         let mut correction = self.corrections.of(key, family, total, self.guess(asked.call));
-        let mut counted = Counted::of(&weighed, correction, family);
+        let mut counted = Counted::of(total, correction, family);
         if let Some(tokens) = after.and_then(|overflow| overflow.prompt) {
             self.corrections.learn(key, family, total, tokens);
-            correction = correction.stretched(counted.tokens, tokens);
-            counted = Counted::of(&weighed, correction, family);
+            correction = correction.stretched(total, tokens);
+            counted = Counted::of(total, correction, family);
         }
         let window = window.or_else(|| {
             // All that is known is that this was too much.
@@ -130,29 +131,29 @@ impl Models {
         room.is_certain = is_certain;
         if after.is_some() && counted.tokens <= room.budget.most {
             // It was more than was counted.
-            correction = correction.stretched(counted.tokens, room.budget.most + 1);
-            counted = Counted::of(&weighed, correction, family);
+            correction = correction.stretched(total, room.budget.most + 1);
+            counted = Counted::of(total, correction, family);
         }
         let weights = correction.apply(&weighed);
         Fitting { body, outline: &outline, counting, weights, correction, counted, room }.fit()
     }
 
-    /// A reply told how many tokens a prompt was that had been counted: of what was sent, trimmed or not.
-    pub fn taught(&self, asked: Asked<'_>, counted: Counted, tokens: u64, now: Instant) {
-        let Some(model) = asked.call.model.as_deref() else { return };
-        if tokens == 0 || counted.by_ours.tokens == 0 {
-            return;
-        }
+    /// A reply told how many tokens a prompt was that had been counted: of what was sent, trimmed or not. Says whether the upstream seems to have read all of
+    /// it.
+    pub fn taught(&self, asked: Asked<'_>, counted: Counted, tokens: u64, now: Instant) -> bool {
+        let Some(model) = asked.call.model.as_deref().filter(|_| tokens > 0 && counted.by_ours.tokens > 0) else { return true };
         let (key, ours) = (self.learnt.key(asked.upstream, model), Tokens::from(counted.by_ours));
         if is_ollama(asked)
             && let Some(agreed) = self.corrections.is_cut(key, ours, tokens)
         {
             // Whole messages were left out until the rest fitted: the window is no less than that rest, and no less than the largest prompt that was read
             // whole. Windows are set in multiples of 1,024.
-            return self.learnt.tell(key, tokens.max(agreed).next_multiple_of(1024), false, now);
+            self.learnt.tell(key, tokens.max(agreed).next_multiple_of(1024), false, now);
+            return false;
         }
         self.was_read(key, tokens);
         self.corrections.learn(key, Family::of(model), ours, tokens);
+        true
     }
 
     /// The tokens of a prompt by its characters, where replies have taught what those are.
@@ -169,11 +170,9 @@ impl From<Ours> for Tokens {
 }
 
 impl Counted {
-    fn of(weighed: &Weighed, correction: Correction, family: Family) -> Self {
-        let weights = correction.apply(weighed);
-        let total = weighed.total();
+    fn of(total: Tokens, correction: Correction, family: Family) -> Self {
         Self {
-            tokens: weights.items.iter().sum::<u64>() + weights.beside,
+            tokens: correction.total(total),
             is_exact: family.is_own && correction == Correction::NONE && total.is_exact,
             by_ours: Ours { tokens: total.count, figures: total.figures },
         }
@@ -216,7 +215,7 @@ impl Fitting<'_> {
     fn fit(mut self) -> Fit {
         let least = match self.plan(self.room.budget) {
             Verdict::Fits => return Fit::Untouched(Some(self.counted)),
-            Verdict::Trim(plan) => return self.trimmed(plan),
+            Verdict::Trim(plan) => return self.trimmed(&plan),
             Verdict::TooLarge(least) => least,
         };
         let (tokens, most) = (self.counted.tokens, self.room.budget.most);
@@ -229,7 +228,7 @@ impl Fitting<'_> {
         let mut least = least;
         for _ in 0..ROUNDS {
             match self.plan(Budget { most: least, step: 1 }) {
-                Verdict::Trim(plan) => return self.trimmed(plan),
+                Verdict::Trim(plan) => return self.trimmed(&plan),
                 Verdict::TooLarge(more) => least = more.max(least + 1),
                 Verdict::Fits => break,
             }
@@ -242,7 +241,7 @@ impl Fitting<'_> {
         plan(self.body, self.outline, &self.weights, budget, &mut |text| correction.scale(counting.text(text, true)))
     }
 
-    fn trimmed(&self, plan: Plan) -> Fit {
+    fn trimmed(&self, plan: &Plan) -> Fit {
         let body = Bytes::from(apply(self.body, &plan.edits));
         let (before, left) = plan.tokens;
         let part = |of: u64| u64::try_from(u128::from(of) * u128::from(left) / u128::from(before.max(1))).unwrap_or(u64::MAX);

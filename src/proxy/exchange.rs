@@ -207,7 +207,11 @@ fn conclude(memory: &Memory, place: Option<Place>, (record, learnt): (&mut Recor
     let (asked, answered) = (record.call.model.as_deref(), record.reply.model.as_deref());
     record.cost = models.cost(provider, asked, answered, &record.reply.usage);
     if let Some(tokens) = record.reply.usage.input.or(record.reply.counted) {
-        models.learn(&record.call, tokens);
+        let is_whole = record.asked().zip(record.counted).is_none_or(|(asked, counted)| models.taught(asked, counted, tokens, Instant::now()));
+        // Of a prompt that was trimmed the characters are those that came.
+        if is_whole && record.trim.is_none() {
+            models.learn(&record.call, tokens);
+        }
     }
     if let Some(overflow) = record.reply.error.as_ref().and_then(|error| error.overflow).filter(|overflow| learnt != Some(*overflow)) {
         learn(memory, record, overflow);

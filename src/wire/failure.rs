@@ -21,8 +21,8 @@ pub(super) fn read(error: Json<'_>) -> ReplyError {
     ReplyError { kind, code, status, overflow }
 }
 
-/// What it says of a prompt that was too long, wherever its sentences stand: in `message` (most), `Message` (Amazon), `detail` (FastAPI), an `error` or
-/// `errors` of its own (gateways), or `metadata` (OpenRouter, which quotes the provider). llama.cpp has numbers beside its words.
+/// What it says of a prompt that was too long, wherever its sentences stand: in `message` (most), `Message` (Amazon), `detail` (`FastAPI`), an `error` or
+/// `errors` of its own (gateways), or `metadata` (`OpenRouter`, which quotes the provider). llama.cpp has numbers beside its words.
 fn overflow(error: Json<'_>, kind: Option<&str>, code: Option<&str>) -> Option<Overflow> {
     let names = ["message", "Message", "detail", "error", "errors", "metadata", "n_prompt_tokens", "n_ctx"];
     let Some([message, upper, detail, inner, errors, metadata, prompt, window]) = error.fields(names) else {

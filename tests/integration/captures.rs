@@ -3,9 +3,9 @@
 
 use std::fmt::Write as _;
 
-use pillion::demo::model::refused;
-use pillion::wire::{
-    Call, CalledTool, Data, Message, OutputType, Prompt, Reading, Reply, Request, Role, Text, TextMark, ToolCall, ToolResult, Tools,
+use pillion::{
+    demo::model::refused,
+    wire::{Call, CalledTool, Data, Message, OutputType, Prompt, Reading, Reply, Request, Role, Text, TextMark, ToolCall, ToolResult, Tools},
 };
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};

@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn jpeg(width: u16, height: u16) -> Vec<u8> {
-        let more = [&b"\xff\xe1\x80\x02"[..], &[7; 0x8000]].concat();
+        let more = [&b"\xff\xe1\x80\x02"[..], &vec![7; 0x8000]].concat();
         [b"\xff\xd8", &more[..], &more, b"\xff\xc4\0\x04ab\xff\xc0\0\x11\x08", &height.to_be_bytes(), &width.to_be_bytes(), &[3; 40]].concat()
     }
 

@@ -90,6 +90,10 @@ impl Counting {
         Self { tokenizer, work: WORK, seen: (30, 10), decoded: Vec::new() }
     }
 
+    pub(in crate::context) fn tokenizer(&self) -> Tokenizer {
+        self.tokenizer
+    }
+
     /// Tokens of a text as it stands in a body. Of a string (`is_quoted`) the escapes are as written.
     pub(in crate::context) fn text(&mut self, raw: &[u8], is_quoted: bool) -> Tokens {
         let mut tokens = Tokens::added(0);
@@ -184,8 +188,9 @@ fn parted(core: &CoreBpe, text: &str) -> Tokens {
         if end - start > RUN {
             let (head, tail) = (text.ceil_char_boundary(start + END), text.floor_char_boundary(end - END));
             let ends = count(core, &text[start..head]) + count(core, &text[tail..end]);
-            let known = length(text.as_bytes()[start..head].as_ref()) + length(&text.as_bytes()[tail..end]);
-            tokens.count += count(core, &text[from..start]) + ends + (length(&text.as_bytes()[head..tail]) * ends).div_ceil(known);
+            let bytes = text.as_bytes();
+            let known = length(&bytes[start..head]) + length(&bytes[tail..end]);
+            tokens.count += count(core, &text[from..start]) + ends + (length(&bytes[head..tail]) * ends).div_ceil(known);
             tokens.is_exact = false;
             from = end;
         }
@@ -238,6 +243,11 @@ mod tests {
         (count, is_exact)
     }
 
+    /// As Python writes what is not ASCII.
+    fn escaped(text: &str) -> String {
+        text.encode_utf16().fold(String::new(), |escaped, unit| escaped + &format!("\\u{unit:04x}"))
+    }
+
     /// Within so many percent.
     fn near(one: u64, other: u64, percent: u64) -> bool {
         one.abs_diff(other) * 100 <= other * percent
@@ -249,7 +259,7 @@ mod tests {
     fn a_text_has_as_many_tokens_as_its_tokenizer_gives() {
         for text in ["", "a", "Hello, world!", CODE, &CODE.repeat(40)] {
             let raw = serde_json::to_string(text).unwrap();
-            let raw = raw[1..raw.len() - 1].as_bytes();
+            let raw = &raw.as_bytes()[1..raw.len() - 1];
             assert_eq!(said(raw), (exact(text), true), "{text}");
         }
         assert_eq!(counted(b"<|endoftext|>").count, exact("<|endoftext|>"));
@@ -259,7 +269,7 @@ mod tests {
     #[test]
     fn escapes_count_as_what_they_stand_for() {
         let text = "東京は夜の七時。\n\"🎉\" Grüße";
-        let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+        let escaped = escaped(text);
         assert_eq!(counted(escaped.as_bytes()).count, exact(text));
         assert_eq!(Counting::new(Tokenizer::O200k).text(b"{\"a\":\"\\n\"}", false).count, exact("{\"a\":\"\\n\"}"));
     }
@@ -271,7 +281,7 @@ mod tests {
         assert_eq!(said(raw.as_bytes()), (exact(&text), true));
         // Where there is no place between words, a token or two are lost at each cut.
         let text = "東京は夜の七時、🎉".repeat(4 * SLICE / 28);
-        let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+        let escaped = escaped(&text);
         assert!(counted(escaped.as_bytes()).count.abs_diff(exact(&text)) < 60);
         assert!(counted(text.as_bytes()).count.abs_diff(exact(&text)) < 20);
     }
@@ -316,7 +326,7 @@ mod tests {
     #[test]
     fn what_is_no_utf_8_is_counted_all_the_same() {
         assert!(counted(b"caf\xff\xfe \xe6\x9d hello").count >= 3);
-        assert!(counted(&[0x80; 3 * SLICE]).count > 0);
+        assert!(counted(&vec![0x80; 3 * SLICE]).count > 0);
         assert!(counted("\\".repeat(3 * SLICE).as_bytes()).count > 0);
         assert!(counted("\\u".repeat(3 * SLICE).as_bytes()).count > 0);
     }

@@ -66,15 +66,15 @@ impl<'a> Cut<'a> {
     pub(super) fn take(&mut self, goal: u64, most: u64, count: &mut dyn FnMut(&[u8]) -> u64) -> u64 {
         (self.goal, self.oversized) = (goal, (most / OVERSIZED_SHARE).clamp(OVERSIZED.start, OVERSIZED.end));
         for round in 0..ROUNDS {
-            // What is left of a text is counted once it is known which are shortened; where that is more than was reckoned with, a bit more goes.
-            self.is_sparing = round < 2;
             let before = self.saved;
             self.go();
             let has_changed = self.saved != before;
             self.settle(count);
-            if self.saved >= self.goal || !has_changed {
+            if self.saved >= self.goal || !(has_changed || self.is_sparing) {
                 break;
             }
+            // What is left of a text is counted once it is known which are shortened; where that is more than was reckoned with, more goes.
+            self.is_sparing = round == 0 && has_changed;
         }
         self.saved
     }
@@ -137,14 +137,14 @@ impl<'a> Cut<'a> {
         let (Some(first), Some(last)) = (self.first.map(|item| self.unit(item)), self.last.map(|item| self.unit(item))) else { return };
         let before = self.droppable(0..first);
         if self.saved < self.goal {
-            before.into_iter().for_each(|unit| self.drop(unit));
+            self.drop(&before);
         }
         let between = self.droppable(first + 1..last);
         let begins = |unit: usize| self.outline.items[self.units[unit].items.start].role == Role::Assistant;
         let alternates = self.alternates();
         let may_follow = |unit: Option<&usize>| !alternates || begins(*unit.unwrap_or(&last));
         let number = self.enough(&between, may_follow);
-        between.into_iter().take(number).for_each(|unit| self.drop(unit));
+        self.drop(&between[..number]);
     }
 
     /// Whole units behind the last thing said by a user: the oldest steps of a task that only goes on, never the last.
@@ -159,7 +159,7 @@ impl<'a> Cut<'a> {
             steps.retain(|&unit| Some(unit) != opening);
         }
         let number = self.enough(&steps, |_| true);
-        steps.into_iter().take(number).for_each(|unit| self.drop(unit));
+        self.drop(&steps[..number]);
     }
 
     /// How many of these units, from the first on, have to go: as few as are enough, such that the first that stays may follow what is before them; if
@@ -191,10 +191,12 @@ impl<'a> Cut<'a> {
         self.outline.items[item].role == Role::System
     }
 
-    fn drop(&mut self, unit: usize) {
-        self.saved += self.weight(unit);
-        for item in self.units[unit].items.clone() {
-            self.dropped[item] = !self.stays(item);
+    fn drop(&mut self, units: &[usize]) {
+        for &unit in units {
+            self.saved += self.weight(unit);
+            for item in self.units[unit].items.clone() {
+                self.dropped[item] = !self.stays(item);
+            }
         }
     }
 

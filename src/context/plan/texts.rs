@@ -92,7 +92,7 @@ impl Text<'_> {
         // At least a quarter goes: nobody is helped by a marker in place of a few words.
         let enough = need.map_or(0, |need| self.now.saturating_sub(need + MARKER) / 9 * 8).min(self.whole / 4 * 3);
         let keep = least.max(enough);
-        if self.keep.is_some_and(|before| keep >= before) || bound(keep) + GAIN > self.now {
+        if self.keep.is_some_and(|before| keep >= before) || bound(keep) >= self.now || bound(keep) + GAIN > self.whole {
             return 0;
         }
         let saved = self.now - bound(keep);

@@ -36,7 +36,7 @@ fn overflow(request: &Request<'_>, ask: &Ask) -> Option<Refusal> {
 
 /// The same as it is told.
 fn told(request: &Request<'_>, ask: &Ask, (status, body): Refusal) -> Answer {
-    if !(ask.stream && request.step.context_event) {
+    if !(ask.stream && request.step.context_event == Some(true)) {
         return Answer::json(request.step.context_status.unwrap_or(status), &body);
     }
     let responses = request.path().trim_end_matches('/').ends_with("/responses");

@@ -101,7 +101,7 @@ mod yaml;
 
 pub(in crate::demo) use play::{Arrival, Playing};
 pub use read::ScriptError;
-pub use values::{Big, Chunked, Headers, Times, Usage, Wait};
+pub use values::{Big, Chunked, Headers, OverflowWords, Times, Tokens, Usage, Wait};
 
 /// What the model does with the requests to come; the module's page describes the format.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -130,7 +130,7 @@ pub struct Standing {
     #[serde(deserialize_with = "values::error_status")]
     pub context_status: Option<u16>,
     /// As the first event of a stream.
-    pub context_event: bool,
+    pub context_event: Option<bool>,
     /// How bodies are encoded.
     pub encode: Option<Encode>,
     /// How TLS is served, by a model that serves it.
@@ -241,40 +241,6 @@ pub enum Encode {
     Accepted,
 }
 
-/// How a prompt's tokens are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Tokens {
-    /// Four characters of all that was sent are one.
-    Characters,
-    /// By `o200k_base`.
-    O200k,
-    /// By `cl100k_base`.
-    Cl100k,
-}
-
-/// Servers that have words of their own for a prompt that is too long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OverflowWords {
-    /// OpenAI.
-    Openai,
-    /// vLLM.
-    Vllm,
-    /// SGLang.
-    Sglang,
-    /// llama.cpp's server.
-    LlamaCpp,
-    /// LM Studio.
-    LmStudio,
-    /// Mistral.
-    Mistral,
-    /// Text Generation Inference.
-    Tgi,
-    /// xAI.
-    Xai,
-}
-
 /// A script that shows every kind of key, with comments: what `pillion simulate --example` prints.
 pub const EXAMPLE: &str = include_str!("example.yaml");
 
@@ -351,7 +317,7 @@ pub struct Step {
     #[serde(deserialize_with = "values::error_status")]
     pub context_status: Option<u16>,
     /// As the first event of a stream, where one was asked for.
-    pub context_event: bool,
+    pub context_event: Option<bool>,
     /// How the body is encoded.
     pub encode: Option<Encode>,
     /// How much text.

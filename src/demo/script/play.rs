@@ -70,7 +70,7 @@ impl Playing {
             tokens: step.tokens.or(standing.tokens),
             overflow_words: step.overflow_words.or(standing.overflow_words),
             context_status: step.context_status.or(standing.context_status),
-            context_event: step.context_event || standing.context_event,
+            context_event: step.context_event.or(standing.context_event),
             encode: step.encode.or(standing.encode),
             ..step
         }

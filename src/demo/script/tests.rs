@@ -184,14 +184,14 @@ fn what_holds_for_all_requests_stands_beside_the_steps_and_yields_to_them() {
 #[test]
 fn how_a_prompt_beyond_the_window_is_refused_is_a_steps_or_everyones() {
     let text = "context: 100\ntokens: o200k\noverflow_words: tgi\ncontext_status: 500\ncontext_event: true\n\
-                steps: [{tokens: cl100k, overflow_words: llama_cpp, context_status: 400}]";
+                steps: [{tokens: cl100k, overflow_words: llama_cpp, context_status: 400, context_event: false}]";
     let mut playing = Playing::new(Script::read(text).unwrap());
     let mut next = || {
         let step = playing.step(&arrival("/v1", "m", ""));
         (step.tokens, step.overflow_words, step.context_status, step.context_event)
     };
-    assert_eq!(next(), (Some(Tokens::Cl100k), Some(OverflowWords::LlamaCpp), Some(400), true));
-    assert_eq!(next(), (Some(Tokens::O200k), Some(OverflowWords::Tgi), Some(500), true));
+    assert_eq!(next(), (Some(Tokens::Cl100k), Some(OverflowWords::LlamaCpp), Some(400), Some(false)));
+    assert_eq!(next(), (Some(Tokens::O200k), Some(OverflowWords::Tgi), Some(500), Some(true)));
 }
 
 #[test]

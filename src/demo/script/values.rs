@@ -1,4 +1,4 @@
-//! The values of a script that can be written in more than one way: durations, `forever`, `always`, header lists.
+//! The values of a script that are a word of a list or can be written in more than one way: durations, `forever`, `always`, header lists.
 
 use std::{fmt, time::Duration};
 
@@ -40,6 +40,40 @@ pub enum Chunked {
     No,
     /// By the end of the connection, as HTTP/1.0 did.
     Close,
+}
+
+/// How a prompt's tokens are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tokens {
+    /// Four characters of all that was sent are one.
+    Characters,
+    /// By `o200k_base`.
+    O200k,
+    /// By `cl100k_base`.
+    Cl100k,
+}
+
+/// Servers that have words of their own for a prompt that is too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OverflowWords {
+    /// OpenAI.
+    Openai,
+    /// vLLM.
+    Vllm,
+    /// `SGLang`.
+    Sglang,
+    /// llama.cpp's server.
+    LlamaCpp,
+    /// LM Studio.
+    LmStudio,
+    /// Mistral.
+    Mistral,
+    /// Text Generation Inference.
+    Tgi,
+    /// xAI.
+    Xai,
 }
 
 /// What becomes of the usage.

@@ -36,7 +36,11 @@ pub(super) enum Field {
 
 /// What a key of an object within a message means, and its number.
 pub(super) fn within_message(_: Dialect, key: &[u8]) -> Option<(u32, Field)> {
-    use PieceKind::{Call, Declared, File, Image, Sealed};
+    plain(key).or_else(|| filled(key))
+}
+
+/// Keys of words, ids and names.
+fn plain(key: &[u8]) -> Option<(u32, Field)> {
     Some(match key {
         b"role" => (0, Field::Role),
         b"type" => (1, Field::Kind),
@@ -50,58 +54,66 @@ pub(super) fn within_message(_: Dialect, key: &[u8]) -> Option<(u32, Field)> {
         b"server_name" | b"server_label" => (9, Field::Name),
         b"title" => (10, Field::Name),
         b"filename" => (11, Field::Name),
-        b"content" => (12, Field::Texts),
-        b"text" => (13, Field::Texts),
-        b"parts" => (14, Field::Texts),
-        b"output" => (15, Field::Texts),
-        b"outputs" => (16, Field::Texts),
-        b"refusal" => (17, Field::Texts),
-        b"context" => (18, Field::Texts),
-        b"stdout" => (19, Field::Texts),
-        b"stderr" => (20, Field::Texts),
-        b"logs" => (21, Field::Texts),
-        b"results" => (22, Field::Texts),
-        b"queries" => (23, Field::Texts),
-        b"reason" => (24, Field::Texts),
-        b"error" => (25, Field::Texts),
-        b"reasoning_content" => (26, Field::Reasoning),
-        b"reasoning" => (27, Field::Reasoning),
-        b"thinking" => (28, Field::Reasoning),
-        b"summary" => (29, Field::Reasoning),
-        b"reasoning_details" => (30, Field::Reasoning),
-        b"signature" => (31, Field::Whole(Sealed)),
-        b"encrypted_content" => (32, Field::Whole(Sealed)),
-        b"thoughtSignature" | b"thought_signature" => (33, Field::Whole(Sealed)),
-        b"encrypted_stdout" => (34, Field::Whole(Sealed)),
-        b"extra_content" => (35, Field::Whole(Sealed)),
-        b"data" => (36, Field::Whole(Sealed)),
-        b"arguments" => (37, Field::Whole(Call)),
-        b"input" => (38, Field::Whole(Call)),
-        b"args" => (39, Field::Whole(Call)),
-        b"action" | b"actions" => (40, Field::Whole(Call)),
-        b"operation" => (41, Field::Whole(Call)),
-        b"code" => (42, Field::Whole(Call)),
-        b"executableCode" | b"executable_code" => (43, Field::Whole(Call)),
-        b"codeExecutionResult" | b"code_execution_result" => (44, Field::Whole(Call)),
-        b"toolCall" | b"tool_call" => (45, Field::Whole(Call)),
-        b"toolResponse" | b"tool_response" => (46, Field::Whole(Call)),
-        b"tools" => (47, Field::Whole(Declared)),
-        b"image_url" => (48, Field::Media(Image)),
-        b"images" => (49, Field::Media(Image)),
-        b"result" => (50, Field::Media(Image)),
-        b"audio" | b"input_audio" | b"audio_url" => (51, Field::Media(File)),
-        b"video_url" | b"video" | b"input_video" => (52, Field::Media(File)),
-        b"file" => (53, Field::Media(File)),
-        b"file_data" => (54, Field::Media(File)),
-        b"file_url" => (55, Field::Media(File)),
-        b"file_id" => (56, Field::Media(File)),
-        b"source" => (57, Field::Source),
-        b"inlineData" | b"inline_data" => (58, Field::Blob),
-        b"fileData" => (59, Field::Blob),
-        b"tool_calls" => (60, Field::Calls),
-        b"functionCall" | b"function_call" => (61, Field::Call),
-        b"functionResponse" | b"function_response" => (62, Field::Response),
-        b"url" => (63, Field::Name),
+        b"url" => (12, Field::Name),
+        _ => return None,
+    })
+}
+
+/// Keys of what counts.
+fn filled(key: &[u8]) -> Option<(u32, Field)> {
+    use PieceKind::{Call, Declared, File, Image, Sealed};
+    Some(match key {
+        b"content" => (13, Field::Texts),
+        b"text" => (14, Field::Texts),
+        b"parts" => (15, Field::Texts),
+        b"output" => (16, Field::Texts),
+        b"outputs" => (17, Field::Texts),
+        b"refusal" => (18, Field::Texts),
+        b"context" => (19, Field::Texts),
+        b"stdout" => (20, Field::Texts),
+        b"stderr" => (21, Field::Texts),
+        b"logs" => (22, Field::Texts),
+        b"results" => (23, Field::Texts),
+        b"queries" => (24, Field::Texts),
+        b"reason" => (25, Field::Texts),
+        b"error" => (26, Field::Texts),
+        b"reasoning_content" => (27, Field::Reasoning),
+        b"reasoning" => (28, Field::Reasoning),
+        b"thinking" => (29, Field::Reasoning),
+        b"summary" => (30, Field::Reasoning),
+        b"reasoning_details" => (31, Field::Reasoning),
+        b"signature" => (32, Field::Whole(Sealed)),
+        b"encrypted_content" => (33, Field::Whole(Sealed)),
+        b"thoughtSignature" | b"thought_signature" => (34, Field::Whole(Sealed)),
+        b"encrypted_stdout" => (35, Field::Whole(Sealed)),
+        b"extra_content" => (36, Field::Whole(Sealed)),
+        b"data" => (37, Field::Whole(Sealed)),
+        b"arguments" => (38, Field::Whole(Call)),
+        b"input" => (39, Field::Whole(Call)),
+        b"args" => (40, Field::Whole(Call)),
+        b"action" | b"actions" => (41, Field::Whole(Call)),
+        b"operation" => (42, Field::Whole(Call)),
+        b"code" => (43, Field::Whole(Call)),
+        b"executableCode" | b"executable_code" => (44, Field::Whole(Call)),
+        b"codeExecutionResult" | b"code_execution_result" => (45, Field::Whole(Call)),
+        b"toolCall" | b"tool_call" => (46, Field::Whole(Call)),
+        b"toolResponse" | b"tool_response" => (47, Field::Whole(Call)),
+        b"tools" => (48, Field::Whole(Declared)),
+        b"image_url" => (49, Field::Media(Image)),
+        b"images" => (50, Field::Media(Image)),
+        b"result" => (51, Field::Media(Image)),
+        b"audio" | b"input_audio" | b"audio_url" => (52, Field::Media(File)),
+        b"video_url" | b"video" | b"input_video" => (53, Field::Media(File)),
+        b"file" => (54, Field::Media(File)),
+        b"file_data" => (55, Field::Media(File)),
+        b"file_url" => (56, Field::Media(File)),
+        b"file_id" => (57, Field::Media(File)),
+        b"source" => (58, Field::Source),
+        b"inlineData" | b"inline_data" => (59, Field::Blob),
+        b"fileData" => (60, Field::Blob),
+        b"tool_calls" => (61, Field::Calls),
+        b"functionCall" | b"function_call" => (62, Field::Call),
+        b"functionResponse" | b"function_response" => (63, Field::Response),
         _ => return None,
     })
 }
@@ -192,7 +204,7 @@ mod tests {
     #[test]
     fn numbers_are_those_of_one_meaning_each() {
         let source = include_str!("fields.rs");
-        let within = source.split("fn within_message").nth(1).unwrap().split("\n}").next().unwrap();
+        let within = source.split("fn plain").nth(1).unwrap().split("/// A key beside").next().unwrap();
         let mut numbers = Vec::new();
         for line in within.lines().filter(|line| line.trim_start().starts_with("b\"")) {
             let keys: Vec<_> = line.split("=>").next().unwrap().split('"').skip(1).step_by(2).collect();

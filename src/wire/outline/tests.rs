@@ -39,9 +39,9 @@ fn lines(body: &str, outline: &Outline) -> Vec<String> {
     let mut lines = Vec::new();
     for item in &outline.items {
         let mut line = format!("{:?}{}{}", item.role, if item.speaks { "+" } else { "" }, if item.leads { ">" } else { "" });
-        item.calls.iter().for_each(|call| line.push_str(&format!(" call {}", number(call))));
-        item.results.iter().for_each(|result| line.push_str(&format!(" result {}", number(result))));
-        item.pieces.iter().for_each(|piece| line.push_str(&format!(" {}", shown(body, piece))));
+        line.extend(item.calls.iter().map(|call| format!(" call {}", number(call))));
+        line.extend(item.results.iter().map(|result| format!(" result {}", number(result))));
+        line.extend(item.pieces.iter().map(|piece| format!(" {}", shown(body, piece))));
         lines.push(line);
     }
     lines.extend(outline.beside.iter().map(|piece| format!("beside {}", shown(body, piece))));
@@ -122,17 +122,7 @@ fn openai_responses() {
             {"type":"computer_call_output","call_id":"c6","output":{"type":"computer_screenshot","image_url":"data:s"}},
             {"type":"apply_patch_call","call_id":"c7","operation":{"type":"delete_file","path":"p"}},
             {"type":"apply_patch_call_output","call_id":"c7","status":"failed","output":"nope"},
-            {"type":"web_search_call","id":"w","action":{"query":"q"}},
-            {"type":"file_search_call","id":"fs","queries":["q1","q2"],"results":[{"text":"found","filename":"n","score":0.5}]},
-            {"type":"code_interpreter_call","code":"1+1","outputs":[{"type":"logs","logs":"2"}]},
-            {"type":"image_generation_call","id":"ig","result":"iVBO"},
-            {"type":"mcp_list_tools","server_label":"s","tools":[{"name":"x"}]},
-            {"type":"mcp_approval_request","id":"ar","name":"x","arguments":"{}","server_label":"s"},
-            {"type":"mcp_approval_response","approval_request_id":"ar","approve":true,"reason":"fine"},
-            {"type":"mcp_call","id":"mc","name":"x","arguments":"{}","output":"long","error":null},
-            {"type":"compaction","encrypted_content":"zz"},
-            {"type":"from_the_future","thing":[1]}],
-            "text":{"format":{"type":"text"},"verbosity":"low"},"prompt":{"id":"p","variables":{"v":"w"}}}"#,
+            {"role":"user","content":""}]}"#,
         &[
             "User+ Text:a Image:data:i Image:file-1 File:file-2 Name:f.pdf",
             "Assistant+ Text:b",
@@ -150,25 +140,47 @@ fn openai_responses() {
             "Tool result 5 Image:data:s",
             r#"Assistant call 6 Call=:{"type":"delete_file","path":"p"}"#,
             "Tool result 6 Result:nope",
-            r#"Assistant Call=:{"query":"q"}"#,
-            "Assistant Call:q1 Call:q2 Call:found Call:n",
-            "Assistant Call:1+1 Call:2",
-            "Assistant Image:iVBO",
-            r#"Other Name:s Declared=:[{"name":"x"}]"#,
-            "Other call 7 Call:x Call:{} Call:s",
-            "Other result 7 Result:fine",
-            "Assistant Call:x Call:{} Call:long",
-            "Other Sealed:zz",
-            r#"Other Call=:{"type":"from_the_future","thing":[1]}"#,
+            "User",
             "beside Text:be",
-            r#"beside Declared=:{"type":"text"}"#,
-            r#"beside Declared=:{"id":"p","variables":{"v":"w"}}"#,
         ],
     );
     let body = r#"{"input":"hello"}"#;
     check(Dialect::OpenaiResponses, body, &["User+ Text:hello"]);
     let outline = read(Dialect::OpenaiResponses, body).unwrap();
     assert_eq!((outline.list, &body[outline.items[0].at.clone()]), (0..0, r#""hello""#));
+}
+
+#[test]
+fn what_the_responses_api_runs_by_itself() {
+    check(
+        Dialect::OpenaiResponses,
+        r#"{"input":[
+            {"type":"web_search_call","id":"w","action":{"query":"q"}},
+            {"type":"file_search_call","id":"fs","queries":["q1","q2"],"results":[{"text":"found","filename":"n","score":0.5}]},
+            {"type":"code_interpreter_call","code":"1+1","outputs":[{"type":"logs","logs":"2"}]},
+            {"type":"image_generation_call","id":"ig","result":"iVBO"},
+            {"type":"mcp_list_tools","server_label":"s","tools":[{"name":"x"}]},
+            {"type":"mcp_approval_request","id":"ar","name":"x","arguments":"{}","server_label":"s"},
+            {"type":"mcp_approval_response","approval_request_id":"ar","approve":true,"reason":"fine"},
+            {"type":"mcp_call","id":"mc","name":"x","arguments":"{}","output":"long","error":null},
+            {"type":"compaction","encrypted_content":"zz"},
+            {"type":"from_the_future","thing":[1]}],
+            "text":{"format":{"type":"text"},"verbosity":"low"},"prompt":{"id":"p","variables":{"v":"w"}}}"#,
+        &[
+            r#"Assistant Call=:{"query":"q"}"#,
+            "Assistant Call:q1 Call:q2 Call:found Call:n",
+            "Assistant Call:1+1 Call:2",
+            "Assistant Image:iVBO",
+            r#"Other Name:s Declared=:[{"name":"x"}]"#,
+            "Other call 1 Call:x Call:{} Call:s",
+            "Other result 1 Result:fine",
+            "Assistant Call:x Call:{} Call:long",
+            "Other Sealed:zz",
+            r#"Other Call=:{"type":"from_the_future","thing":[1]}"#,
+            r#"beside Declared=:{"type":"text"}"#,
+            r#"beside Declared=:{"id":"p","variables":{"v":"w"}}"#,
+        ],
+    );
 }
 
 #[test]
@@ -307,9 +319,9 @@ fn what_is_no_json_is_not_read() {
 
 #[test]
 fn a_key_that_is_there_twice_is_nobodys() {
+    use Dialect::{AnthropicMessages, Gemini, Ollama, OpenaiChat, OpenaiResponses};
     let check = |dialect, body: &str, is_read: bool| assert_eq!(read(dialect, body).is_some(), is_read, "{body}");
     let message = |dialect, inner: &str, is_read| check(dialect, &format!(r#"{{"messages":[{{{inner}}}]}}"#), is_read);
-    use Dialect::{AnthropicMessages, Gemini, Ollama, OpenaiChat, OpenaiResponses};
     check(OpenaiChat, r#"{"messages":[],"messages":[]}"#, false);
     check(OpenaiChat, r#"{"messages":[],"mess\u0061ges":[]}"#, false);
     check(OpenaiChat, r#"{"messages":[],"max_tokens":1,"max_tokens":2}"#, false);

@@ -62,7 +62,7 @@ fn the_words_of_openai_and_those_who_took_them_over_are_read() {
 }
 
 #[test]
-fn the_words_of_servers_of_open_models_are_read() {
+fn the_words_of_vllm_are_read() {
     check(&[
         // vLLM to 0.10, 0.11, 0.16, 0.18, its engine
         (
@@ -97,6 +97,12 @@ fn the_words_of_servers_of_open_models_are_read() {
             "The decoder prompt (length 36864) plus the number of requested output tokens (at least 1) is longer than the maximum model length of 36864.",
             (Some(36864), None, None),
         ),
+    ]);
+}
+
+#[test]
+fn the_words_of_other_servers_of_open_models_are_read() {
+    check(&[
         // SGLang
         (
             "Requested token count exceeds the model's maximum context length of 131072 tokens. You requested a total of 524300.0 tokens: 12012 tokens from the input messages and 512288 tokens for the completion.",
@@ -258,9 +264,8 @@ fn told(dialect: Dialect, status: u16, content_type: &str, body: &str) -> ReplyE
     reading.into_reply().error.unwrap_or_else(|| panic!("no error in {body}"))
 }
 
-fn overflow(window: u64, prompt: u64) -> Option<Overflow> {
-    Some(Overflow { window: Some(window), prompt: Some(prompt), answer: None })
-}
+/// What all of them tell.
+const OVERFLOW: Overflow = Overflow { window: Some(20), prompt: Some(30), answer: None };
 
 #[test]
 fn an_answer_of_every_dialect_tells_it_whatever_the_shape_of_its_error() {
@@ -270,46 +275,46 @@ fn an_answer_of_every_dialect_tells_it_whatever_the_shape_of_its_error() {
     };
     let openai = r#"{"error":{"message":"This model's maximum context length is 20 tokens. However, your messages resulted in 30 tokens.","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#;
     for dialect in [Dialect::OpenaiChat, Dialect::OpenaiCompletions, Dialect::OpenaiEmbeddings, Dialect::OpenaiResponses] {
-        check(dialect, 400, openai, overflow(20, 30));
+        check(dialect, 400, openai, Some(OVERFLOW));
     }
     let anthropic =
         r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 30 tokens > 20 maximum"},"request_id":"req_1"}"#;
-    check(Dialect::AnthropicMessages, 400, anthropic, overflow(20, 30));
+    check(Dialect::AnthropicMessages, 400, anthropic, Some(OVERFLOW));
     let gemini = r#"{"error":{"code":400,"message":"The input token count (30) exceeds the maximum number of tokens allowed (20).","status":"INVALID_ARGUMENT"}}"#;
-    check(Dialect::Gemini, 400, gemini, overflow(20, 30));
-    check(Dialect::Gemini, 400, &format!("[{gemini}]"), overflow(20, 30));
+    check(Dialect::Gemini, 400, gemini, Some(OVERFLOW));
+    check(Dialect::Gemini, 400, &format!("[{gemini}]"), Some(OVERFLOW));
     let chat = |status: u16, body: &str, expected: Option<Overflow>| check(Dialect::OpenaiChat, status, body, expected);
     // llama.cpp, with numbers of its own
     let numbers = r#"{"error":{"code":400,"type":"exceed_context_size_error","message":"the request exceeds the available context size, try increasing it","n_prompt_tokens":30,"n_ctx":20}}"#;
-    chat(400, numbers, overflow(20, 30));
+    chat(400, numbers, Some(OVERFLOW));
     // vLLM and Mistral lie bare, xAI and LM Studio say a text, FastAPI a detail, Amazon a Message
     chat(
         400,
         r#"{"object":"error","message":"This model's maximum context length is 20 tokens. However, your request has 30 input tokens.","type":"BadRequestError","code":400}"#,
-        overflow(20, 30),
+        Some(OVERFLOW),
     );
     chat(
         400,
         r#"{"object":"error","message":{"detail":[{"msg":"Prompt contains 30 tokens, too large for model with 20 maximum context length"}]}}"#,
-        overflow(20, 30),
+        Some(OVERFLOW),
     );
     chat(
         400,
         r#"{"code":"Client specified an invalid argument","error":"This model's maximum prompt length is 20 but the request contains 30 tokens."}"#,
-        overflow(20, 30),
+        Some(OVERFLOW),
     );
-    chat(500, r#"{"detail":"Requested tokens (30) exceed context window of 20"}"#, overflow(20, 30));
-    chat(400, r#"{"Message":"Too many input tokens. Max input tokens: 20, request input token count: 30"}"#, overflow(20, 30));
+    chat(500, r#"{"detail":"Requested tokens (30) exceed context window of 20"}"#, Some(OVERFLOW));
+    chat(400, r#"{"Message":"Too many input tokens. Max input tokens: 20, request input token count: 30"}"#, Some(OVERFLOW));
     // OpenRouter and Cloudflare quote what was said to them
     chat(
         400,
         r#"{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"{\"message\":\"prompt is too long: 30 tokens > 20 maximum\"}"}}}"#,
-        overflow(20, 30),
+        Some(OVERFLOW),
     );
     chat(
         400,
         r#"{"errors":[{"message":"AiError: {\"message\":\"The input (30 tokens) is longer than the model's context length (20 tokens).\"}","code":8007}],"success":false}"#,
-        overflow(20, 30),
+        Some(OVERFLOW),
     );
     chat(
         429,
@@ -323,7 +328,7 @@ fn an_answer_of_every_dialect_tells_it_whatever_the_shape_of_its_error() {
 fn a_stream_of_every_dialect_tells_it_in_an_event() {
     let check = |dialect: Dialect, content_type: &str, event: &str| {
         let error = told(dialect, 200, content_type, event);
-        assert_eq!((error.overflow, error.status), (overflow(20, 30), Some(400)), "{event}");
+        assert_eq!((error.overflow, error.status), (Some(OVERFLOW), Some(400)), "{event}");
     };
     let sse = "text/event-stream";
     let words = "prompt is too long: 30 tokens > 20 maximum";

@@ -3,10 +3,12 @@
 mod examples;
 mod questions;
 mod rules;
+mod shortening;
 mod steady;
 mod talk;
+mod together;
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 use serde_json::Value;
 use talk::{COURSES, Course, DIALECTS, Talk};
@@ -76,7 +78,11 @@ impl<'a> Case<'a> {
         let after = Case { outline, weights, ..after };
         assert_eq!(self.body[..self.outline.list.start], after.body[..after.outline.list.start]);
         assert_eq!(self.body[self.outline.list.end..], after.body[after.outline.list.end..]);
-        assert_eq!(plan.tokens, (total(&self.weights), total(&after.weights)));
+        assert_eq!(plan.tokens.0, total(&self.weights));
+        // A text of Gemini's results that has become short is counted together with what surrounds it.
+        let seams = if self.dialect == Dialect::Gemini { 2 * plan.shortened } else { 0 };
+        let left = total(&after.weights);
+        assert!(left <= plan.tokens.1 && plan.tokens.1 <= left + seams, "{:?}, not {left}", plan.tokens);
         assert!(plan.tokens.1 <= self.budget.most, "{:?} {:?}", plan.tokens, self.budget);
         assert_eq!(after.plan(), Verdict::Fits);
         assert_eq!(self.plan(), Verdict::Trim(plan.clone()));
@@ -84,7 +90,11 @@ impl<'a> Case<'a> {
         assert!(new.is_empty(), "{new:?}\n{}\n{}", String::from_utf8_lossy(&self.body), String::from_utf8_lossy(&after.body));
         let kept = self.kept(&after);
         assert_eq!(super::wide(self.outline.items.len() - kept.len()), plan.dropped);
-        self.check_what_stays(&kept);
+        let different: HashSet<&str> = self.outline.items.iter().map(|item| self.text(&item.at)).collect();
+        // Where some are alike, nobody can say which of them was kept.
+        if different.len() == self.outline.items.len() {
+            self.check_what_stays(&kept);
+        }
         after.body
     }
 
@@ -178,12 +188,12 @@ fn talks(seeds: Range<u64>, turns: usize) -> impl Iterator<Item = (String, Talk)
 #[test]
 fn a_plan_keeps_a_conversation_valid_and_what_it_keeps_as_it_was() {
     let (mut trimmed, mut refused) = (0, 0);
-    for (name, talk) in talks(0..24, 12) {
+    for (name, talk) in talks(0..16, 12) {
         println!("{name}");
         let whole = Case::new(&talk, talk.len(), budget(1 << 20));
         let tokens = total(&whole.weights);
-        for part in [1, 3, 6, 9] {
-            let case = Case { budget: budget(tokens * part / 10 + 100), ..Case::new(&talk, talk.len(), whole.budget) };
+        for percent in [2, 10, 30, 60, 90] {
+            let case = Case { budget: budget(tokens * percent / 100), ..Case::new(&talk, talk.len(), whole.budget) };
             match case.plan() {
                 Verdict::Fits => assert!(tokens <= case.budget.most),
                 Verdict::Trim(plan) => {
@@ -192,11 +202,52 @@ fn a_plan_keeps_a_conversation_valid_and_what_it_keeps_as_it_was() {
                 }
                 Verdict::TooLarge(least) => {
                     assert!(least > case.budget.most && least <= tokens);
-                    assert!(least <= case.least(), "{least} of {tokens}, not {} for {:?}", case.least(), case.budget);
+                    assert!(least <= case.least(), "{name}: {least} of {tokens}, not {} for {:?}", case.least(), case.budget);
                     refused += 1;
                 }
             }
         }
     }
-    assert!(trimmed > 800 && refused > 20, "{trimmed} {refused}");
+    assert!(trimmed > 700 && refused > 60, "{trimmed} {refused}");
+}
+
+#[test]
+fn captured_conversations_stay_valid_too() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/captures");
+    let (mut trimmed, mut refused) = (0, 0);
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let capture: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        for request in capture["requests"].as_array().into_iter().flatten() {
+            let (Some(target), Some(body)) = (request["target"].as_str(), request["body"].as_str()) else { continue };
+            let Some(dialect) = Dialect::of_path(target) else { continue };
+            let Some(outline) = Outline::read(dialect, target, body.as_bytes()) else { continue };
+            if outline.list.is_empty() || outline.is_continued {
+                continue;
+            }
+            let body = body.as_bytes().to_vec();
+            let weights = weigh(&body, &outline);
+            let tokens = total(&weights);
+            let mut case = Case { dialect, path: target, body, outline, weights, budget: budget(tokens) };
+            for percent in [40, 70, 95] {
+                case.budget = Budget { most: tokens * percent / 100, step: tokens / 5 };
+                match case.plan() {
+                    Verdict::Fits => panic!("{}", path.display()),
+                    Verdict::Trim(plan) => {
+                        println!("{}: {:?}", path.display(), plan.tokens);
+                        case.check(&plan);
+                        trimmed += 1;
+                    }
+                    Verdict::TooLarge(least) => {
+                        assert!(least <= case.least(), "{}: {least}, not {}", path.display(), case.least());
+                        refused += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(trimmed > 60 && refused > 300, "{trimmed} {refused}");
 }

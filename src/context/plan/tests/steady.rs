@@ -1,6 +1,8 @@
 //! That the cut keeps still: turns share what a prompt begins with until the conversation has grown by a step.
 
-use super::{Case, Course, Talk, Verdict, apply, budget, talks, total};
+use super::{Case, Course, DIALECTS, Talk, Verdict, apply, budget, talks, total};
+
+const WINDOW: u64 = 4000;
 
 fn shared(one: &[u8], other: &[u8]) -> usize {
     one.iter().zip(other).take_while(|(one, other)| one == other).count()
@@ -47,12 +49,12 @@ fn run(talk: &Talk, window: u64) -> Run {
 
 #[test]
 fn the_cut_moves_once_a_step_and_a_cache_serves_the_rest() {
-    for (name, talk) in talks(0..2, 200) {
-        let window = if talk.course == Course::Task { 6000 } else { 10_000 };
-        let run = run(&talk, window);
+    let tasks = DIALECTS.map(|dialect| (format!("{dialect:?} Task"), Talk::new(dialect, Course::Task, 200, 7)));
+    for (name, talk) in talks(0..1, 80).filter(|(_, talk)| talk.course != Course::Task).chain(tasks) {
+        let run = run(&talk, WINDOW);
         println!("{name}: {run:?}");
-        let step = budget(window).step;
-        assert!(run.growth > 3 * step, "{name}: {run:?}");
+        let step = budget(WINDOW).step;
+        assert!(run.growth > 2 * step, "{name}: {run:?}");
         assert!(run.cuts <= run.growth / step + 1, "{name}: {run:?}");
         assert!(run.cached * 10 >= run.bytes * 8, "{name}: {run:?}");
     }

@@ -1,5 +1,7 @@
 //! Conversations made up from a seed, in every dialect, written the way nobody's serializer would: blanks, keys and escapes as chance has them.
 
+use std::fmt::Write;
+
 use fastrand::Rng;
 
 use crate::wire::Dialect;
@@ -33,15 +35,24 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    /// Of so many turns. `is_large`: with texts that are larger than most.
+    /// Of so many turns; the texts of many are shorter than those of few.
     pub(super) fn new(dialect: Dialect, course: Course, turns: usize, seed: u64) -> Self {
-        let mut writer = Writer { dialect, random: Rng::with_seed(seed), ids: 0, reasons: false, reuses: false, is_odd: false };
+        let mut writer = Writer {
+            dialect,
+            random: Rng::with_seed(seed),
+            ids: 0,
+            texts: 0,
+            reasons: false,
+            reuses: false,
+            is_odd: false,
+            share: if turns > 50 { 6 } else { 1 },
+        };
         writer.reasons = writer.random.bool();
         writer.reuses = writer.random.u8(..4) == 0;
         writer.is_odd = writer.random.bool();
         let (list, head) = writer.head();
         let mut talk = Self { dialect, course, items: Vec::new(), sent: Vec::new(), head, tail: String::new() };
-        talk.head.push_str(&format!("{}:{}[", quoted(list), writer.blank()));
+        talk.head = format!("{}{}:{}[", talk.head, quoted(list), writer.blank());
         talk.tail = format!("{}],{}\"x_unknown\":{{\"messages\":[1,2]}}}}", writer.blank(), writer.blank());
         if writer.random.u8(..4) > 0 && !matches!(dialect, Dialect::AnthropicMessages | Dialect::Gemini) {
             let text = writer.text(30);
@@ -117,12 +128,16 @@ struct Writer {
     dialect: Dialect,
     random: Rng,
     ids: u32,
+    /// Texts so far: each has its number, so that none is like another.
+    texts: u32,
     /// Whether the model reasons.
     reasons: bool,
     /// Whether ids of calls are used again and again.
     reuses: bool,
     /// Whether blanks and the order of keys are odd.
     is_odd: bool,
+    /// Texts are of so many times fewer words.
+    share: usize,
 }
 
 impl Writer {
@@ -161,7 +176,7 @@ impl Writer {
 
     fn user(&mut self, is_named: bool) -> String {
         let size = if self.random.u8(..6) == 0 { 1200 } else { 30 };
-        let size = self.random.usize(1..size);
+        let size = self.random.usize(1..size) / self.share;
         let text = self.text(size);
         if self.is_gemini() {
             let text = self.object(vec![("text", quoted(&text))]);
@@ -233,7 +248,7 @@ impl Writer {
         let reasoning = self.reasoning();
         let size = self.random.usize(1..10);
         let arguments = quoted(&format!(r#"{{"q":{}}}"#, quoted(&self.text(size))));
-        let plain = r#"{"q":"x y z"}"#;
+        let plain = format!(r#"{{"q":"x y z","n":{}}}"#, self.ids);
         let call = |id: &String| match self.dialect {
             Dialect::OpenaiResponses => {
                 format!(r#"{{"type":"function_call","id":"fc_{id}","call_id":"{id}","name":"look","arguments":{arguments}}}"#)
@@ -266,7 +281,7 @@ impl Writer {
         let mut texts: Vec<String> = Vec::new();
         for _ in ids {
             let size = if self.random.u8(..5) == 0 { 1500 } else { 60 };
-            let size = self.random.usize(1..size);
+            let size = self.random.usize(1..size) / self.share;
             texts.push(if self.random.u8(..6) == 0 { quoted(&self.blob(size)) } else { self.written(size) });
         }
         let results: Vec<_> = ids.iter().zip(texts).collect();
@@ -321,11 +336,13 @@ impl Writer {
             "cut.\n",
         ];
         let words: Vec<&str> = (0..words).map(|_| WORDS[self.random.usize(..WORDS.len())]).collect();
-        words.join(" ")
+        self.texts += 1;
+        format!("{}. {}", self.texts, words.join(" "))
     }
 
     fn blob(&mut self, words: usize) -> String {
-        (0..words * 5).map(|_| self.random.alphanumeric()).collect()
+        self.texts += 1;
+        (0..words * 5).map(|_| self.random.alphanumeric()).chain(self.texts.to_string().chars()).collect()
     }
 
     /// A text as JSON, with escapes where none are needed.
@@ -339,7 +356,7 @@ impl Writer {
             match char::from_u32(u32::from(unit)).filter(|letter| letter.is_ascii_alphanumeric() || *letter == ' ') {
                 Some(letter) => written.push(letter),
                 None if unit == 10 => written.push_str("\\n"),
-                None => written.push_str(&format!("\\u{unit:04x}")),
+                None => write!(written, "\\u{unit:04x}").unwrap(),
             }
         }
         written + "\""

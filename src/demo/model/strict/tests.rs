@@ -177,24 +177,24 @@ fn anthropics_messages_are_judged_one_by_one() {
 #[test]
 fn anthropics_tool_uses_have_their_results_first_thing_in_the_next_message() {
     let user = json!({"role": "user", "content": "hi"});
-    let uses = |ids: &[&str]| {
-        let uses: Vec<Value> = ids.iter().map(|id| json!({"type": "tool_use", "id": id, "name": "f", "input": {}})).collect();
-        json!({"role": "assistant", "content": uses})
+    let calls = |ids: &[&str]| {
+        let calls: Vec<Value> = ids.iter().map(|id| json!({"type": "tool_use", "id": id, "name": "f", "input": {}})).collect();
+        json!({"role": "assistant", "content": calls})
     };
     let result = |id: &str| json!({"type": "tool_result", "tool_use_id": id, "content": "x"});
     let text = json!({"type": "text", "text": "and"});
     let results = |blocks: &[&Value]| json!({"role": "user", "content": blocks});
     let without = "`tool_use` ids were found without `tool_result` blocks immediately after: a";
     for (messages, part) in [
-        (json!([user, uses(&["a", "b"]), results(&[&result("b"), &result("a"), &text]), uses(&["c"]), results(&[&result("c")])]), ""),
-        (json!([user, uses(&["a"])]), ""),
-        (json!([user, uses(&["a"]), user]), without),
-        (json!([user, uses(&["a", "b"]), results(&[&result("b")])]), without),
-        (json!([user, uses(&["a"]), results(&[&text, &result("a")])]), without),
+        (json!([user, calls(&["a", "b"]), results(&[&result("b"), &result("a"), &text]), calls(&["c"]), results(&[&result("c")])]), ""),
+        (json!([user, calls(&["a"])]), ""),
+        (json!([user, calls(&["a"]), user]), without),
+        (json!([user, calls(&["a", "b"]), results(&[&result("b")])]), without),
+        (json!([user, calls(&["a"]), results(&[&text, &result("a")])]), without),
         (json!([user, results(&[&result("a")])]), "unexpected `tool_use_id` found in `tool_result` blocks: a"),
-        (json!([user, uses(&["a"]), results(&[&result("a"), &result("b")])]), "unexpected `tool_use_id`"),
-        (json!([user, uses(&["a"]), results(&[&result("a"), &result("a")])]), "each tool_use must have a single result."),
-        (json!([user, uses(&["a"]), results(&[&result("a")]), uses(&["a"])]), "`tool_use` ids must be unique"),
+        (json!([user, calls(&["a"]), results(&[&result("a"), &result("b")])]), "unexpected `tool_use_id`"),
+        (json!([user, calls(&["a"]), results(&[&result("a"), &result("a")])]), "each tool_use must have a single result."),
+        (json!([user, calls(&["a"]), results(&[&result("a")]), calls(&["a"])]), "`tool_use` ids must be unique"),
     ] {
         check(Dialect::AnthropicMessages, &messages, part);
     }
@@ -206,7 +206,7 @@ fn anthropics_thoughts_are_there_and_as_they_were_while_tools_are_called() {
     let thought = |text: &str, sign: &str| json!({"type": "thinking", "thinking": text, "signature": sign});
     let sign = signature("Hm.");
     let good = thought("Hm.", &sign);
-    let used = |before: &[&Value], id: &str| {
+    let called = |before: &[&Value], id: &str| {
         let mut content: Vec<Value> = before.iter().map(|block| (*block).clone()).collect();
         content.push(json!({"type": "tool_use", "id": id, "name": "f", "input": {}}));
         json!({"role": "assistant", "content": content})
@@ -215,19 +215,19 @@ fn anthropics_thoughts_are_there_and_as_they_were_while_tools_are_called() {
     let expected = "Expected `thinking` or `redacted_thinking`, but found `tool_use`.";
     let thinking = json!({"thinking": {"type": "enabled", "budget_tokens": 1024}});
     for (messages, part) in [
-        (json!([user, used(&[&good], "a"), result("a")]), ""),
-        (json!([user, used(&[&good], "a"), result("a"), used(&[], "b"), result("b")]), ""),
-        (json!([user, used(&[], "a"), result("a"), user]), ""),
-        (json!([user, used(&[], "a"), result("a")]), expected),
-        (json!([user, used(&[&good], "a"), result("a"), user, used(&[], "b"), result("b")]), expected),
-        (json!([user, used(&[&thought("Hm", &sign)], "a"), result("a")]), "messages.1.content.0: Invalid `signature` in `thinking` block"),
-        (json!([user, used(&[&thought("Hm.", "RXVtTQ==")], "a"), result("a")]), ""),
-        (json!([user, used(&[&json!({"type": "thinking", "thinking": "x"})], "a"), result("a")]), "thinking.signature: Field required"),
+        (json!([user, called(&[&good], "a"), result("a")]), ""),
+        (json!([user, called(&[&good], "a"), result("a"), called(&[], "b"), result("b")]), ""),
+        (json!([user, called(&[], "a"), result("a"), user]), ""),
+        (json!([user, called(&[], "a"), result("a")]), expected),
+        (json!([user, called(&[&good], "a"), result("a"), user, called(&[], "b"), result("b")]), expected),
+        (json!([user, called(&[&thought("Hm", &sign)], "a"), result("a")]), "messages.1.content.0: Invalid `signature` in `thinking` block"),
+        (json!([user, called(&[&thought("Hm.", "RXVtTQ==")], "a"), result("a")]), ""),
+        (json!([user, called(&[&json!({"type": "thinking", "thinking": "x"})], "a"), result("a")]), "thinking.signature: Field required"),
         (json!([user, {"role": "assistant", "content": [good]}, user]), "The final block in an assistant message cannot be `thinking`."),
     ] {
         check_with(Dialect::AnthropicMessages, &messages, &thinking, part);
     }
-    check(Dialect::AnthropicMessages, &json!([user, used(&[], "a"), result("a")]), "");
+    check(Dialect::AnthropicMessages, &json!([user, called(&[], "a"), result("a")]), "");
 }
 
 #[test]
