@@ -70,13 +70,16 @@ impl Summary {
         let tally = self.agents.entry(event.agent).or_default();
         match &event.what {
             What::Asked { .. } | What::FirstToken(_) => return,
+            What::Trimmed(tokens) => {
+                tally.trims += 1;
+                tally.trimmed_tokens += tokens;
+                return;
+            }
             What::Answered(answered) => {
                 tally.ok += 1;
                 tally.input_tokens += answered.input_tokens.unwrap_or(0);
                 tally.output_tokens += answered.output_tokens.unwrap_or(0);
                 tally.retries += answered.attempts.saturating_sub(1);
-                tally.trims += u64::from(answered.trimmed.is_some());
-                tally.trimmed_tokens += answered.trimmed.unwrap_or(0);
                 if tally.latencies.len() == LATENCIES_MAX {
                     tally.latencies.remove(0);
                 }
@@ -116,7 +119,7 @@ impl Summary {
                 writeln!(output, "{}", fitting(&format!("{agent}: {count} × {cause}")))?;
             }
             if tally.trims > 0 {
-                let told = format!("{agent}: {} × too long for its model, {} tokens left out", tally.trims, short(tally.trimmed_tokens));
+                let told = format!("{agent}: outgrew its model {} ×, {} tokens left out", tally.trims, short(tally.trimmed_tokens));
                 writeln!(output, "{}", fitting(&told))?;
             }
         }
@@ -158,11 +161,11 @@ fn line(what: &What) -> (u8, String) {
             (90, format!("asks {model}, {how}, {messages} message{}", if *messages == 1 { "" } else { "s" }))
         }
         What::FirstToken(after) => (90, format!("reads the first words after {}", seconds(*after))),
-        What::Answered(Answered { after, input_tokens, output_tokens, tools, attempts, trimmed }) => {
+        What::Trimmed(tokens) => (33, format!("outgrew its model, {tokens} tokens left out")),
+        What::Answered(Answered { after, input_tokens, output_tokens, tools, attempts }) => {
             let tokens = input_tokens.zip(*output_tokens).map(|(input, output)| format!(", {input} → {output} tokens")).unwrap_or_default();
             let calls = if tools.is_empty() { String::new() } else { format!(", calls {}", tools.join(" and ")) };
-            let left_out = trimmed.map(|tokens| format!(", {tokens} left out")).unwrap_or_default();
-            let text = format!("has its answer after {}{tokens}{left_out}{calls}", seconds(*after));
+            let text = format!("has its answer after {}{tokens}{calls}", seconds(*after));
             (32, text + &tries(*attempts))
         }
         What::Failed { after, cause, attempts } => (31, format!("fails after {}: {cause}{}", seconds(*after), tries(*attempts))),
@@ -211,12 +214,11 @@ mod tests {
     fn answered(milliseconds: u64, attempts: u64) -> What {
         let after = Duration::from_millis(milliseconds);
         let tools = vec!["search".to_owned()];
-        What::Answered(Answered { after, input_tokens: Some(10), output_tokens: Some(5), tools, attempts, trimmed: None })
+        What::Answered(Answered { after, input_tokens: Some(10), output_tokens: Some(5), tools, attempts })
     }
 
-    fn trimmed(tokens: u64) -> What {
-        let (tools, after) = (vec!["search".to_owned(), "get_weather".to_owned()], Duration::from_millis(2500));
-        What::Answered(Answered { after, input_tokens: Some(61_440_000), output_tokens: Some(97), tools, attempts: 1, trimmed: Some(tokens) })
+    fn grown(after: Duration) -> What {
+        What::Answered(Answered { after, input_tokens: Some(61_440_000), output_tokens: Some(97), tools: Vec::new(), attempts: 1 })
     }
 
     fn failed(cause: Cause) -> What {
@@ -235,7 +237,7 @@ mod tests {
         events.push(event("stalled", failed(refused.clone())));
         events.push(event("stalled", failed(refused)));
         events.push(event("stalled", failed(Cause::Told("a_code_that_is_much_longer_than_what_fits_into_a_line_of_a_terminal_window".to_owned()))));
-        events.extend((0..2).map(|n| event("hoarder", trimmed(800_000 + n))));
+        events.extend((0..2).flat_map(|n| [What::Trimmed(800_000 + n), grown(Duration::from_secs(n))]).map(|what| event("hoarder", what)));
         events.push(event("impatient", What::HungUp(Duration::from_millis(1200))));
         events
     }
@@ -252,7 +254,7 @@ mod tests {
         let stalled = summary.of("stalled").unwrap();
         assert_eq!((stalled.calls, stalled.ok, stalled.retries, stalled.failed.values().sum::<u64>()), (3, 0, 6, 3));
         let hoarder = summary.of("hoarder").unwrap();
-        assert_eq!((hoarder.trims, hoarder.trimmed_tokens, planner.trims), (2, 1_600_001, 0));
+        assert_eq!((hoarder.calls, hoarder.trims, hoarder.trimmed_tokens, planner.trims), (2, 2, 1_600_001, 0));
         assert_eq!((summary.of("impatient").unwrap().hung_up, stalled.percentile(50)), (1, "-".to_owned()));
     }
 
@@ -273,12 +275,12 @@ mod tests {
             }
             for part in [
                 "has its answer after 2.0s, 10 → 5 tokens, calls search",
-                "61440000 → 97 tokens, 800001 left out",
+                "outgrew its model, 800001 tokens left out",
                 "stalled: 2 × 504 timeout_first_token",
                 "hangs up after 1.2s",
                 "200 → 100",
                 " 122.8M → 194\n",
-                "hoarder: 2 × too long for its model, 1.6M tokens left out",
+                "hoarder: outgrew its model 2 ×, 1.6M tokens left out",
             ] {
                 assert!(text.contains(part), "{part}\nnot in\n{text}");
             }

@@ -1,7 +1,7 @@
 //! Promise: what `demo` shows is so. The agent whose conversation only grows outgrows its model, and hears nothing of it.
 
 use pillion::demo::{
-    agents::{self, Answered, FAULTS, What},
+    agents::{self, FAULTS, What},
     model::{Model, ModelOptions},
     script::Script,
     summary::Summary,
@@ -26,7 +26,7 @@ async fn an_agent_that_forgets_nothing_outgrows_its_model_and_hears_nothing_of_i
             if summary.of("hoarder").is_some_and(|tally| tally.trims >= 3) {
                 stop.take();
             }
-            if let What::Answered(Answered { trimmed: Some(tokens), .. }) = event.what {
+            if let What::Trimmed(tokens) = event.what {
                 assert!(event.agent == "hoarder" && tokens > 500, "{event:?}");
             }
         }

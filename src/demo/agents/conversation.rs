@@ -90,14 +90,17 @@ impl Agent {
         };
         let exchange = timeout(patience.unwrap_or(limit), exchange(self.proxy, self.question(), &mut reading, first_token)).await;
         let after = asked.elapsed();
+        if let Ok(Exchange { trimmed: Some(tokens), .. }) = &exchange {
+            self.tell(What::Trimmed(*tokens)).await?;
+        }
         let what = match exchange {
             Err(_) if patience.is_some() => What::HungUp(after),
             Err(_) => What::Failed { after, cause: Cause::TimedOut, attempts: 1 },
             Ok(Exchange { attempts, outcome: Err(cause), .. }) => What::Failed { after, cause, attempts },
-            Ok(Exchange { attempts, trimmed, outcome: Ok(()) }) => {
+            Ok(Exchange { attempts, outcome: Ok(()), .. }) => {
                 let tools = reading.calls.iter().map(|call| call.name.clone()).collect();
                 let (input_tokens, output_tokens) = (reading.input_tokens, reading.output_tokens);
-                What::Answered(Answered { after, input_tokens, output_tokens, tools, attempts, trimmed })
+                What::Answered(Answered { after, input_tokens, output_tokens, tools, attempts })
             }
         };
         let answered = matches!(what, What::Answered(_));

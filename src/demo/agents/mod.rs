@@ -45,6 +45,8 @@ pub enum What {
     },
     /// The first word of a stream came, so long after it asked.
     FirstToken(Duration),
+    /// The proxy left so many tokens out of what it asked, by its own word.
+    Trimmed(u64),
     /// All of the answer came.
     Answered(Answered),
     /// None did, or not all of it.
@@ -73,8 +75,6 @@ pub struct Answered {
     pub tools: Vec<String>,
     /// How often the proxy tried, by its own word.
     pub attempts: u64,
-    /// Tokens that the proxy left out of the prompt, by its own word.
-    pub trimmed: Option<u64>,
 }
 
 /// Why there is no answer, as far as the agent can see.

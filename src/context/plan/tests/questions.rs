@@ -38,7 +38,7 @@ fn a_system_message_that_is_all_there_is_loses_its_middle() {
         json!([{"role": "system", "content": choose(60)}, {"role": "assistant", "content": "nobody"}, {"role": "user", "content": "No valid name."}]);
     let after = planned(&again).unwrap();
     is_shortened_in_the_middle(&after[0]);
-    assert_eq!(after.as_array().unwrap()[1..], again.as_array().unwrap()[1..]);
+    assert_eq!(after.as_array().unwrap().last(), again.as_array().unwrap().last());
     // Of several it is the last.
     let rules = json!({"role": "system", "content": "You are terse. ".repeat(20)});
     let after = planned(&json!([rules, {"role": "system", "content": choose(60)}])).unwrap();
@@ -59,7 +59,8 @@ fn a_system_message_that_says_how_to_answer_a_user_stays_whole_or_the_prompt_is_
 fn nor_is_it_touched_while_anything_else_can_be() {
     let system = json!({"role": "system", "content": choose(10)});
     let mut messages = vec![system.clone(), json!({"role": "assistant", "content": "Hello."})];
-    messages.extend((0..40).map(|n| json!({"role": ["user", "assistant"][n % 2], "content": format!("{n} {}", "so it is said ".repeat(6))})));
+    let role = |n: usize| if n % 2 == 0 { "user" } else { "assistant" };
+    messages.extend((0..40).map(|n| json!({"role": role(n), "content": format!("{n} {}", "so it is said ".repeat(6))})));
     messages.push(json!({"role": "user", "content": "And now?"}));
     let after = planned(&Value::Array(messages)).unwrap();
     assert_eq!(after[0], system);
