@@ -10,17 +10,17 @@ use bytes::Bytes;
 use http::request;
 use tokio::time::Instant;
 
-use super::{admit::Memory, peer::Peer, rewrite};
+use super::{admit::Memory, peer::Peer};
 use crate::{
     agent::{self, Ending, Place},
-    context::Trimmed,
+    context::Models,
     drain::{self, Drain, Reached, Stage},
     telemetry::{
         CalledTools, InFlight, KeptTools, Phase, Record, Telemetry, TraceContext,
         names::{Clock, Outcome, Reason},
     },
     upstream::Destination,
-    wire::{Overflow, Tools},
+    wire::Tools,
 };
 
 /// Longest path that is kept.
@@ -40,8 +40,6 @@ pub struct Exchange {
     tools: Option<KeptTools>,
     /// Time spent waiting for others so far.
     waited: Duration,
-    /// What the upstream said of a prompt that did not fit, and that was learnt.
-    learnt: Option<Overflow>,
 }
 
 impl Exchange {
@@ -61,7 +59,6 @@ impl Exchange {
             place: None,
             tools: None,
             waited: Duration::ZERO,
-            learnt: None,
         }
     }
 
@@ -107,22 +104,6 @@ impl Exchange {
     /// It is remembered, and what becomes of it shall be too.
     pub fn remember(&mut self, memory: Memory, place: Option<Place>) {
         self.place = Some((memory, place));
-    }
-
-    /// The upstream has said that the prompt did not fit.
-    pub fn learn(&mut self, overflow: Overflow) {
-        self.learnt = Some(overflow);
-        self.observe(|exchange| {
-            if let (Some((memory, _)), Some(record)) = (&exchange.place, &mut exchange.record) {
-                learn(memory, record, overflow);
-            }
-        });
-    }
-
-    /// It is asked again by what the upstream said: what comes now is said anew.
-    pub(super) fn ask_again(&mut self, trimmed: &Trimmed) {
-        self.learnt = None;
-        rewrite::note(self.record(), trimmed);
     }
 
     /// Keeps what is asked for its span, where the config wants that.
@@ -172,7 +153,7 @@ impl Exchange {
             last.duration = last.started.elapsed();
         }
         if let Some((memory, place)) = self.place.take() {
-            self.observe(|exchange| conclude(&memory, place, (&mut record, exchange.learnt)));
+            self.observe(|_| conclude(&memory, place, &mut record));
         }
         if let Some(tools) = self.tools.take()
             && let Some(called) = called(tools, &record)
@@ -194,7 +175,7 @@ fn called(tools: KeptTools, record: &Record) -> Option<CalledTools> {
 }
 
 /// What an ended exchange teaches.
-fn conclude(memory: &Memory, place: Option<Place>, (record, learnt): (&mut Record, Option<Overflow>)) {
+fn conclude(memory: &Memory, place: Option<Place>, record: &mut Record) {
     if let Some(place) = place {
         let now = Memory::now();
         match record.outcome {
@@ -213,17 +194,17 @@ fn conclude(memory: &Memory, place: Option<Place>, (record, learnt): (&mut Recor
             models.learn(&record.call, tokens);
         }
     }
-    if let Some(overflow) = record.reply.error.as_ref().and_then(|error| error.overflow).filter(|overflow| learnt != Some(*overflow)) {
-        learn(memory, record, overflow);
-    }
+    learn_window(models, record);
 }
 
-/// What the upstream says of a prompt that did not fit; the window is told by what is known then.
-fn learn(memory: &Memory, record: &mut Record, overflow: Overflow) {
+/// What an error teaches of the window: that is then told as it is known now.
+fn learn_window(models: &Models, record: &mut Record) {
     let now = Instant::now();
     let Some(asked) = record.asked() else { return };
-    memory.models.overflowed(asked, overflow, now);
-    record.prompt_window = memory.models.window(asked, now).map(|window| window.tokens);
+    if let Some(overflow) = record.reply.error.as_ref().and_then(|error| error.overflow) {
+        models.overflowed(asked, overflow, now);
+        record.prompt_window = models.window(asked, now).map(|window| window.tokens);
+    }
 }
 
 /// How far it had come, in the memory's words.

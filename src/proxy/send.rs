@@ -13,7 +13,7 @@ use super::{
     opening::{Answer, Opening},
     receive::Received,
     refusal::Refusal,
-    rewrite::{Refit, Template},
+    rewrite::{self, Refit, Template},
 };
 use crate::{
     body::{Outgoing, UploadProgress},
@@ -333,7 +333,7 @@ impl Sending<'_> {
             Change::None => {}
             Change::Unasked => self.template.stop_asking(),
             Change::Trimmed(trimmed) => {
-                exchange.ask_again(&trimmed);
+                rewrite::note(exchange.record(), &trimmed);
                 let asks = self.template.asks_for_usage();
                 let usage = self.dialect.filter(|_| asks).and_then(|dialect| Splice::usage(dialect, &trimmed.body, &trimmed.list));
                 self.template.trim(usage);

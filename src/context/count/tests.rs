@@ -73,8 +73,8 @@ fn what_was_counted_before_is_not_counted_again() {
     let first = weigh(&counter, Dialect::OpenaiChat, "gpt-4o", &body);
     assert!(first.is_exact);
     // One that may count nothing any more.
-    let spent = || {
-        let mut spent = Counting::new(Tokenizer::O200k);
+    let spent = |tokenizer| {
+        let mut spent = Counting::new(tokenizer);
         let mut random = fastrand::Rng::with_seed(1);
         let noise: String = (0..2 << 20).map(|_| random.alphanumeric()).collect();
         assert!(!spent.text(noise.as_bytes(), true).is_exact);
@@ -83,7 +83,7 @@ fn what_was_counted_before_is_not_counted_again() {
     let weigh = |counter: &Counter, model: &str| {
         let (body, family) = (body.to_string(), Family::of(model));
         let outline = Outline::read(Dialect::OpenaiChat, "/v1/chat/completions", body.as_bytes()).unwrap();
-        let weighed = counter.weigh(Frame::of(Dialect::OpenaiChat, family), body.as_bytes(), &outline, &mut spent());
+        let weighed = counter.weigh(Frame::of(Dialect::OpenaiChat, family), body.as_bytes(), &outline, &mut spent(family.tokenizer));
         (weighed.items[0], weighed.items[1].is_exact)
     };
     let (long, short_is_exact) = weigh(&counter, "gpt-4o");

@@ -27,12 +27,14 @@ use crate::{
 
 /// Longest wait for a thread that counts: beyond it the request goes on as it came.
 const WAIT_MAX: Duration = Duration::from_secs(1);
+/// No more than this part of what the agent itself waits.
+const WAIT_PART: u32 = 4;
 
 /// Makes prompts fit. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(in crate::proxy) struct Fitter {
     models: Arc<Models>,
-    /// So many prompts are counted at one time: one for each core.
+    /// So many prompts are counted at one time: on all cores but one, which is the traffic's.
     threads: Arc<Semaphore>,
     telemetry: Telemetry,
 }
@@ -68,9 +70,9 @@ struct Prompt {
 }
 
 impl Fitter {
-    /// With threads for each core.
+    /// With a thread for each core but one.
     pub(in crate::proxy) fn new(models: &Arc<Models>, telemetry: &Telemetry) -> Self {
-        let threads = available_parallelism().map_or(1, usize::from);
+        let threads = available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
         Self { models: Arc::clone(models), threads: Arc::new(Semaphore::new(threads)), telemetry: telemetry.clone() }
     }
 
@@ -108,22 +110,26 @@ impl Fitter {
 
     /// Notes the window, and says whether the prompt may be more than fits. One whose beginning the provider holds is left alone.
     fn measure(&self, record: &mut Record, received: &Received) -> bool {
-        let now = Instant::now();
+        self.note_window(record);
         let Some(asked) = record.asked() else { return false };
-        let window = self.models.window(asked, now).map(|window| window.tokens);
-        let may_overflow = matches!(received, Received::Whole(body, _) if self.models.may_overflow(asked, body.len(), now));
+        let may_overflow = matches!(received, Received::Whole(body, _) if self.models.may_overflow(asked, body.len(), Instant::now()));
         let is_continued = asked.call.continues.is_some();
-        record.prompt_window = window;
         if may_overflow && is_continued {
             record.skipped.get_or_insert("continued");
         }
         may_overflow && !is_continued
     }
 
+    fn note_window(&self, record: &mut Record) {
+        let asked = record.asked();
+        record.prompt_window = asked.and_then(|asked| self.models.window(asked, Instant::now())).map(|window| window.tokens);
+    }
+
     /// Counts and plans on a thread of its own; `None` where none is free in time, or where it meets a fault of ours. The wait is our own doing.
     async fn run(&self, record: &mut Record, body: &Bytes, target: f64, after: Option<Overflow>) -> Option<Fit> {
         let prompt = Prompt::of(record)?;
-        let Ok(Ok(permit)) = timeout(WAIT_MAX, Arc::clone(&self.threads).acquire_owned()).await else {
+        let wait = record.agent_timeout.map_or(WAIT_MAX, |limit| WAIT_MAX.min(limit / WAIT_PART));
+        let Ok(Ok(permit)) = timeout(wait, Arc::clone(&self.threads).acquire_owned()).await else {
             record.skipped.get_or_insert("busy");
             return None;
         };
@@ -142,8 +148,9 @@ impl Refit {
     /// The upstream has said that the prompt did not fit: that is learnt, and the prompt trimmed by it. `None` where that changes nothing. To be tried once.
     pub(in crate::proxy) async fn after(self, exchange: &mut Exchange, overflow: Overflow) -> Option<Box<Trimmed>> {
         let Self { fitter, body, target } = self;
-        exchange.learn(overflow);
-        match fitter.run(exchange.record(), &body, target, Some(overflow)).await {
+        let fit = fitter.run(exchange.record(), &body, target, Some(overflow)).await;
+        exchange.observe(|exchange| fitter.note_window(exchange.record()));
+        match fit {
             Some(Fit::Trimmed(trimmed)) => Some(trimmed),
             _ => None,
         }
@@ -185,4 +192,58 @@ fn declines(headers: &HeaderMap) -> bool {
 /// Whether the body is not compressed.
 pub(in crate::proxy) fn is_plain(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config, telemetry::fixture};
+
+    fn fitter(threads: usize) -> Fitter {
+        let telemetry = Telemetry::start(&config::Telemetry::default(), Box::new(std::io::sink())).unwrap();
+        Fitter { threads: Arc::new(Semaphore::new(threads)), ..Fitter::new(&Arc::default(), &telemetry) }
+    }
+
+    /// A chat of so many messages with a model of 8,192 tokens.
+    fn chat(messages: usize) -> Bytes {
+        let message = format!("{{\"role\":\"user\",\"content\":\"{}\"}}", "a word and another ".repeat(100));
+        format!("{{\"model\":\"gpt-4\",\"messages\":[{}]}}", vec![message; messages].join(",")).into()
+    }
+
+    fn record() -> Record {
+        let mut record = fixture::record();
+        record.call = Call { model: Some("gpt-4".to_owned()), ..Call::default() };
+        record
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_no_thread_is_free_in_time_the_request_goes_on_and_that_is_counted() {
+        let fitter = fitter(0);
+        for (limit, expected) in [(None, 1000), (Some(60_000), 1000), (Some(2000), 500)] {
+            let (mut record, begun) = (Record { agent_timeout: limit.map(Duration::from_millis), ..record() }, Instant::now());
+            assert_eq!(fitter.run(&mut record, &chat(100), 0.7, None).await, None);
+            // Tokio's clock counts milliseconds, and rounds up.
+            assert_eq!((record.skipped, begun.elapsed().as_millis().abs_diff(expected) < 2), (Some("busy"), true), "{limit:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_thread_is_free_again_when_it_has_counted() {
+        let (fitter, mut record) = (fitter(1), record());
+        for (messages, is_trimmed) in [(2, false), (40, true), (40, true)] {
+            let fit = fitter.run(&mut record, &chat(messages), 0.7, None).await;
+            assert_eq!(matches!(fit, Some(Fit::Trimmed(_))), is_trimmed, "{fit:?}");
+        }
+        assert_eq!((fitter.threads.available_permits(), record.skipped), (1, None));
+    }
+
+    #[test]
+    fn off_declines_however_it_is_written_and_nothing_else_does() {
+        for (value, expected) in [("off", true), (" Off ", true), ("OFF", true), ("on", false), ("false", false), ("", false), ("offside", false)] {
+            let mut headers = HeaderMap::new();
+            headers.append("x-pillion-trim", http::HeaderValue::from_str(value).unwrap());
+            assert_eq!(declines(&headers), expected, "{value:?}");
+        }
+        assert!(!declines(&HeaderMap::new()));
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{Case, Course, DIALECTS, Talk, Verdict, apply, budget, talks, total};
 
-const WINDOW: u64 = 4000;
+const WINDOW: u64 = 3000;
 
 fn shared(one: &[u8], other: &[u8]) -> usize {
     one.iter().zip(other).take_while(|(one, other)| one == other).count()
@@ -32,13 +32,13 @@ fn run(talk: &Talk, window: u64) -> Run {
         };
         run.growth = total(&case.weights) - case.budget.most;
         let body = apply(&case.body, &plan.edits);
-        assert!(serde_json::from_slice::<serde_json::Value>(&body).is_ok());
         if edits == plan.edits {
             // All but the end of the body before, which the list's bracket begins.
             let tail = case.body.len() - case.outline.list.end;
             assert!(shared(&before, &body) >= before.len() - tail - 4, "{}", String::from_utf8_lossy(&body));
         } else {
             run.cuts += 1;
+            assert!(serde_json::from_slice::<serde_json::Value>(&body).is_ok());
         }
         run.bytes += body.len();
         run.cached += shared(&before, &body);
@@ -47,15 +47,25 @@ fn run(talk: &Talk, window: u64) -> Run {
     run
 }
 
+fn check(name: &str, talk: &Talk) {
+    let run = run(talk, WINDOW);
+    println!("{name}: {run:?}");
+    let step = budget(WINDOW).step;
+    assert!(run.growth > 2 * step, "{name}: {run:?}");
+    assert!(run.cuts <= run.growth / step + 1, "{name}: {run:?}");
+    assert!(run.cached * 10 >= run.bytes * 8, "{name}: {run:?}");
+}
+
 #[test]
 fn the_cut_moves_once_a_step_and_a_cache_serves_the_rest() {
-    let tasks = DIALECTS.map(|dialect| (format!("{dialect:?} Task"), Talk::new(dialect, Course::Task, 200, 7)));
-    for (name, talk) in talks(0..1, 80).filter(|(_, talk)| talk.course != Course::Task).chain(tasks) {
-        let run = run(&talk, WINDOW);
-        println!("{name}: {run:?}");
-        let step = budget(WINDOW).step;
-        assert!(run.growth > 2 * step, "{name}: {run:?}");
-        assert!(run.cuts <= run.growth / step + 1, "{name}: {run:?}");
-        assert!(run.cached * 10 >= run.bytes * 8, "{name}: {run:?}");
+    for (name, talk) in talks(0..1, 50).filter(|(_, talk)| talk.course != Course::Task) {
+        check(&name, &talk);
+    }
+}
+
+#[test]
+fn of_a_task_of_200_steps_the_cut_moves_as_seldom() {
+    for dialect in DIALECTS {
+        check(dialect.name(), &Talk::new(dialect, Course::Task, 200, 7));
     }
 }

@@ -45,7 +45,7 @@ impl Talk {
             reasons: false,
             reuses: false,
             is_odd: false,
-            share: if turns > 50 { 6 } else { 1 },
+            share: [1, 6, 12][usize::from(turns >= 50) + usize::from(turns >= 200)],
         };
         writer.reasons = writer.random.bool();
         writer.reuses = writer.random.u8(..4) == 0;
