@@ -26,6 +26,9 @@ const CODE: [&str; 4] = [
     include_str!("../README.md"),
 ];
 
+/// A name, and the body of a request that comes so many turns later.
+type Case = (&'static str, fn(usize) -> Bytes);
+
 fn main() -> anyhow::Result<()> {
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let call = Call { model: Some(MODEL.to_owned()), ..Call::default() };
@@ -42,7 +45,7 @@ fn main() -> anyhow::Result<()> {
             writeln!(out, "{name:<34}{:>12}{:>12.5}", body.len(), cost)?;
         }
     }
-    let cases: [(&str, fn(usize) -> Bytes); 9] = [
+    let cases: [Case; 9] = [
         ("300 KB, counted", |more| conversation(300 << 10, more)),
         ("400 KB, counted and trimmed", |more| conversation(400 << 10, more)),
         ("1 MB, trimmed", |more| conversation(1 << 20, more)),
