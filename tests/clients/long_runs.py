@@ -13,7 +13,7 @@ from autogen_agentchat.teams import RoundRobinGroupChat, SelectorGroupChat
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from autogen_agents import openai_client, run, stream
-from side_by_side import SCENARIOS, apart, expect, main, tried
+from side_by_side import SCENARIOS, apart, expect, main, same, tried
 
 logging.disable(logging.CRITICAL)
 set_tracing_disabled(True)
@@ -60,13 +60,14 @@ class Heard:
         return DefaultAsyncHttpxClient(event_hooks={"response": [self.hook]})
 
 
-def reads_on(side, **step):
-    """A model with a small window that calls for page after page, until it has read the last one."""
+def reads_on(side, as_event=False, **step):
+    """A model with a small window that calls for page after page, until it has read the last one. In streams it may refuse by an event."""
     end = {"when": {"body": THE_END}, "text": DONE}
-    side.model.play(context=WINDOW, tokens="o200k", rules=[end], steps=[{"tools": READS, **step, "times": -1}])
+    side.model.play(context=WINDOW, context_event=as_event, tokens="o200k", rules=[end], steps=[{"tools": READS, **step, "times": -1}])
 
 
 def refusals(side):
+    """The statuses of what was refused, but by an event."""
     return [request["status"] for request in side.model.requests() if request["status"] != 200]
 
 
@@ -109,12 +110,12 @@ def dies(raised, kind, words, side):
     expect(refusals(side) == [400], "at the first prompt that does not fit", refusals(side))
 
 
-def autogen_reader(side, heard, book, **options):
+def autogen_reader(side, heard, book, headers=None, **options):
     async def read_page() -> str:
         """The next page."""
         return book.read()
 
-    client = openai_client(side, agent="reader", http_client=heard.client())
+    client = openai_client(side, agent="reader", http_client=heard.client(), default_headers=headers)
     return AssistantAgent("reader", model_client=client, tools=[read_page], max_tool_iterations=LAST_PAGE + 5, system_message="Read the book.", **options)
 
 
@@ -159,6 +160,19 @@ async def autogen_agent_streamed(direct, through):
         again = await stream(agent, "And what was it about?")
         expect(again[-2]["content"] and not refusals(side), "and goes on from there", again)
         expect(heard.trimmed[-1] > 0 and set(heard.attempts) == {"1"}, "with what was left out told again", vars(heard))
+
+
+@apart
+async def autogen_agent_declines(direct, through):
+    """Whoever says so dies through Pillion as without it."""
+    ends = []
+    for side in (direct, through):
+        reads_on(side)
+        book = Book()
+        agent = autogen_reader(side, Heard(), book, headers={"x-pillion-trim": "off"})
+        ends.append([await tried(lambda agent=agent: run(agent, "Read the book to its end.")), book.page])
+        dies(ends[-1][0], "openai.BadRequestError", "maximum context length", side)
+    same(*ends, "the end")
 
 
 def crew(side, heard):
@@ -305,6 +319,19 @@ async def autogen_agent_learnt(_, through):
     outcome, heard, book = await reads_the_book(through)
     expect("messages" in outcome and outcome["messages"][-1]["content"] == DONE and book.page == LAST_PAGE, "the agent has noticed nothing", outcome)
     learns(through, heard, prompts(outcome))
+
+
+@apart
+async def autogen_agent_streamed_learnt(_, through):
+    """By the first event of a stream, under a status that says that all is well."""
+    heard, book = Heard(), Book()
+    reads_on(through, as_event=True)
+    outcome = await tried(lambda: stream(autogen_reader(through, heard, book, model_client_stream=True), "Read the book to its end."))
+    expect(isinstance(outcome, list) and outcome[-2]["content"] == DONE and book.page == LAST_PAGE, "the agent has noticed nothing", outcome)
+    expect(heard.attempts.count("2") == 1 and set(heard.attempts) == {"1", "2"}, "one prompt was asked once more", heard.attempts)
+    expect(heard.trimmed.index(max(heard.trimmed)) > heard.attempts.index("2") and min(heard.trimmed[heard.attempts.index("2") :]) > 0, "and all that came behind it was trimmed before", vars(heard))
+    ended = settled(through, "pillion_exchanges_total", lambda value: value == len(heard.attempts), outcome="ok")
+    expect(ended == len(heard.attempts), "every exchange ended well", ended)
 
 
 @apart

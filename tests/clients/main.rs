@@ -90,8 +90,9 @@ scenarios! { autogen_classic with AutogenClassic:
 }
 
 scenarios! { long_runs with Current:
-    autogen_agent, autogen_agent_streamed, autogen_team, autogen_selector, anthropic_tools, anthropic_tools_with_thinking, responses_run,
-    autogen_agent_learnt, anthropic_tools_learnt, responses_run_learnt,
+    autogen_agent, autogen_agent_streamed, autogen_agent_declines, autogen_team, autogen_selector, anthropic_tools,
+    anthropic_tools_with_thinking, responses_run, autogen_agent_learnt, autogen_agent_streamed_learnt, anthropic_tools_learnt,
+    responses_run_learnt,
 }
 
 #[test]

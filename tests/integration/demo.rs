@@ -1,7 +1,7 @@
 //! Promise: what `demo` shows is so. The agent whose conversation only grows outgrows its model, and hears nothing of it.
 
 use pillion::demo::{
-    agents::{self, FAULTS, What},
+    agents::{self, AgentEvent, FAULTS, What},
     model::{Model, ModelOptions},
     script::Script,
     summary::Summary,
@@ -14,7 +14,7 @@ use crate::support::{proxy, within};
 async fn an_agent_that_forgets_nothing_outgrows_its_model_and_hears_nothing_of_it() {
     let model = Model::start(ModelOptions { script: Script::read(FAULTS).unwrap(), ..ModelOptions::default() }).await.unwrap();
     let proxy = proxy().to(model.url()).run();
-    let (events, mut story) = mpsc::channel(256);
+    let (events, mut story) = mpsc::channel::<AgentEvent>(256);
     let (stop, stopped) = oneshot::channel::<()>();
     let listening = async {
         let (mut summary, mut stop) = (Summary::default(), Some(stop));

@@ -8,7 +8,8 @@ use crate::wire::{Dialect, apply};
 const MOST: u64 = 400;
 
 fn choose(lines: usize) -> String {
-    let said: String = (0..lines).map(|line| format!("planner: this is line {line} of what was said.\n")).collect();
+    let said: Vec<_> = (0..lines).map(|line| format!("planner: this is line {line} of what was said.\n")).collect();
+    let said = said.concat();
     format!("Select the next role from ['planner', 'writer'].\n\n{said}\nRead the above. Only return the role.")
 }
 
@@ -59,7 +60,7 @@ fn a_system_message_that_says_how_to_answer_a_user_stays_whole_or_the_prompt_is_
 fn nor_is_it_touched_while_anything_else_can_be() {
     let system = json!({"role": "system", "content": choose(10)});
     let mut messages = vec![system.clone(), json!({"role": "assistant", "content": "Hello."})];
-    let role = |n: usize| if n % 2 == 0 { "user" } else { "assistant" };
+    let role = |n: usize| if n.is_multiple_of(2) { "user" } else { "assistant" };
     messages.extend((0..40).map(|n| json!({"role": role(n), "content": format!("{n} {}", "so it is said ".repeat(6))})));
     messages.push(json!({"role": "user", "content": "And now?"}));
     let after = planned(&Value::Array(messages)).unwrap();
