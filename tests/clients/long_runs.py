@@ -1,4 +1,4 @@
-"""Runs that outgrow their model's window, side by side: directly each of them ends in an error of the context's length, through Pillion it goes on to
+"""Agents and teams of AutoGen that outgrow their model's window, side by side: directly each of them ends in an error of the context's length, through Pillion it goes on to
 its end. The model counts with a tokenizer of its own and refuses what does not fit, or what was broken apart on the way."""
 
 import json
@@ -6,17 +6,14 @@ import logging
 import math
 import time
 
-from agents import Agent, OpenAIResponsesModel, Runner, function_tool, set_tracing_disabled
-from anthropic import Anthropic
 from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.teams import RoundRobinGroupChat, SelectorGroupChat
-from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+from openai import DefaultAsyncHttpxClient
 
 from autogen_agents import openai_client, run, stream
 from side_by_side import SCENARIOS, apart, expect, main, same, tried
 
 logging.disable(logging.CRITICAL)
-set_tracing_disabled(True)
 # What the module of the short runs has registered is played there.
 SCENARIOS.clear()
 
@@ -60,10 +57,10 @@ class Heard:
         return DefaultAsyncHttpxClient(event_hooks={"response": [self.hook]})
 
 
-def reads_on(side, as_event=False, **step):
-    """A model with a small window that calls for page after page, until it has read the last one. In streams it may refuse by an event."""
+def reads_on(side, refuses=None, **step):
+    """A model with a small window that calls for page after page, until it has read the last one; `refuses` is how it says what does not fit."""
     end = {"when": {"body": THE_END}, "text": DONE}
-    side.model.play(context=WINDOW, context_event=as_event, tokens="o200k", rules=[end], steps=[{"tools": READS, **step, "times": -1}])
+    side.model.play(context=WINDOW, tokens="o200k", **(refuses or {}), rules=[end], steps=[{"tools": READS, **step, "times": -1}])
 
 
 def refusals(side):
@@ -96,11 +93,11 @@ def goes_on(side, counts, heard, agents, model):
     expect(side.metric("pillion_exchanges_total", outcome="ok") == ended == len(heard.attempts), "every exchange ended well", ended)
 
 
-def keeps_its_beginning(side, key, counts, heard):
+def keeps_its_beginning(side, key, counts, heard, answer=WINDOW // 4, since=0):
     """From one turn to the next what the model has read stays in front, so that its cache holds; but for where the cut moves: once a step of growth."""
-    lists = [json.loads(request["body"])[key] for request in side.model.requests()]
+    lists = [json.loads(request["body"])[key] for request in side.model.requests()[since:]]
     moves = sum(after[: len(before)] != before for before, after in zip(lists, lists[1:]))
-    grown = counts[-1] + heard.trimmed[-1] - WINDOW * 3 // 4
+    grown = counts[-1] + heard.trimmed[-1] - (WINDOW - answer)
     expect(0 < moves <= math.ceil(grown / STEP), "the cut moves in large steps", [moves, grown, len(lists)])
 
 
@@ -110,12 +107,12 @@ def dies(raised, kind, words, side):
     expect(refusals(side) == [400], "at the first prompt that does not fit", refusals(side))
 
 
-def autogen_reader(side, heard, book, headers=None, **options):
+def autogen_reader(side, heard, book, asks=None, **options):
     async def read_page() -> str:
         """The next page."""
         return book.read()
 
-    client = openai_client(side, agent="reader", http_client=heard.client(), default_headers=headers)
+    client = openai_client(side, agent="reader", http_client=heard.client(), **(asks or {}))
     return AssistantAgent("reader", model_client=client, tools=[read_page], max_tool_iterations=LAST_PAGE + 5, system_message="Read the book.", **options)
 
 
@@ -169,7 +166,7 @@ async def autogen_agent_declines(direct, through):
     for side in (direct, through):
         reads_on(side)
         book = Book()
-        agent = autogen_reader(side, Heard(), book, headers={"x-pillion-trim": "off"})
+        agent = autogen_reader(side, Heard(), book, {"default_headers": {"x-pillion-trim": "off"}})
         ends.append([await tried(lambda agent=agent: run(agent, "Read the book to its end.")), book.page])
         dies(ends[-1][0], "openai.BadRequestError", "maximum context length", side)
     same(*ends, "the end")
@@ -220,89 +217,6 @@ async def autogen_selector(direct, through):
         goes_on(side, counts, heard, [*NAMES, "chooser"], "gpt-4o-mini")
 
 
-READ_PAGE = {"name": "read_page", "description": "The next page.", "input_schema": {"type": "object", "properties": {}}}
-
-
-def anthropic_loop(side, heard, book, **options):
-    """The loop of Anthropic's own pages: ask, run what is called, bring the results, until nothing is called. What the model has counted each time."""
-    client = Anthropic(base_url=side.url(agent="reader"), api_key="sk-ant-of-a-test", max_retries=0)
-    messages, counts = [{"role": "user", "content": "Read the book to its end."}], []
-    while True:
-        asked = {"model": "claude-of-a-test", "max_tokens": 600, "tools": [READ_PAGE], "system": "Read the book.", "messages": messages, **options}
-        raw = client.messages.with_raw_response.create(**asked)
-        heard.take(raw.headers)
-        reply = raw.parse()
-        counts.append(reply.usage.input_tokens)
-        messages.append({"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in reply.content]})
-        calls = [block for block in reply.content if block.type == "tool_use"]
-        if not calls:
-            return {"answer": reply.content[-1].text, "counts": counts, "messages": len(messages)}
-        results = [{"type": "tool_result", "tool_use_id": call.id, "content": book.read()} for call in calls]
-        messages.append({"role": "user", "content": results})
-
-
-def claude_reads_on(side, **step):
-    """With two calls at once, of which each has its result in the same message."""
-    reads_on(side, **{"tools": [*READS, *READS], "text": "Let me read on.", **step})
-
-
-@apart
-async def anthropic_tools(direct, through):
-    for side in (direct, through):
-        heard, book = Heard(), Book()
-        claude_reads_on(side)
-        outcome = await tried(lambda side=side, heard=heard, book=book: anthropic_loop(side, heard, book))
-        if side is direct:
-            dies(outcome, "anthropic.BadRequestError", f"> {WINDOW}", side)
-            continue
-        expect(outcome.get("answer") == DONE and book.page == LAST_PAGE, "through Pillion it is done", outcome)
-        goes_on(side, outcome["counts"], heard, ["reader"], "claude-of-a-test")
-
-
-@apart
-async def anthropic_tools_with_thinking(direct, through):
-    """Every step opens with a thought that is signed."""
-    for side in (direct, through):
-        heard, book = Heard(), Book()
-        claude_reads_on(side, thinking="One more page, or two.")
-        thinks = {"max_tokens": 1100, "thinking": {"type": "enabled", "budget_tokens": 1024}}
-        outcome = await tried(lambda side=side, heard=heard, book=book: anthropic_loop(side, heard, book, **thinks))
-        if side is direct:
-            dies(outcome, "anthropic.BadRequestError", f"> {WINDOW}", side)
-            continue
-        expect(outcome.get("answer") == DONE and book.page == LAST_PAGE, "through Pillion it is done", outcome)
-        goes_on(side, outcome["counts"], heard, ["reader"], "claude-of-a-test")
-
-
-async def agents_sdk(side, heard, book):
-    """A run of openai-agents on the Responses API; what the model has counted each time, and the answer."""
-
-    @function_tool
-    def read_page() -> str:
-        """The next page."""
-        return book.read()
-
-    client = AsyncOpenAI(base_url=side.url("/v1", "reader"), api_key="sk-of-a-test", max_retries=0, http_client=heard.client())
-    model = OpenAIResponsesModel(model="gpt-4o-mini", openai_client=client)
-    result = await Runner.run(Agent("reader", instructions="Read the book.", model=model, tools=[read_page]), "Read the book to its end.", max_turns=LAST_PAGE + 5)
-    return {"answer": result.final_output, "counts": [reply.usage.input_tokens for reply in result.raw_responses]}
-
-
-@apart
-async def responses_run(direct, through):
-    for side in (direct, through):
-        heard, book = Heard(), Book()
-        reads_on(side, thinking="One more page.")
-        outcome = await tried(lambda side=side, heard=heard, book=book: agents_sdk(side, heard, book))
-        if side is direct:
-            dies(outcome, "openai.BadRequestError", "Your input exceeds the context window of this model", side)
-            expect(outcome["code"] == "context_length_exceeded", "by its code", outcome)
-            continue
-        expect(outcome.get("answer") == DONE and book.page == LAST_PAGE, "through Pillion it is done", outcome)
-        goes_on(side, outcome["counts"], heard, ["reader"], "gpt-4o-mini")
-        keeps_its_beginning(side, "input", outcome["counts"], heard)
-
-
 def learns(side, heard, counts, most=1):
     """The first prompt that does not fit is asked once more, which nobody notices; the others fit."""
     expect(1 <= len(refusals(side)) <= most and set(refusals(side)) == {400}, "a prompt that did not fit has told how large the window is", refusals(side))
@@ -325,7 +239,7 @@ async def autogen_agent_learnt(_, through):
 async def autogen_agent_streamed_learnt(_, through):
     """By the first event of a stream, under a status that says that all is well."""
     heard, book = Heard(), Book()
-    reads_on(through, as_event=True)
+    reads_on(through, {"context_event": True})
     outcome = await tried(lambda: stream(autogen_reader(through, heard, book, model_client_stream=True), "Read the book to its end."))
     expect(isinstance(outcome, list) and outcome[-2]["content"] == DONE and book.page == LAST_PAGE, "the agent has noticed nothing", outcome)
     expect(heard.attempts.count("2") == 1 and set(heard.attempts) == {"1", "2"}, "one prompt was asked once more", heard.attempts)
@@ -334,23 +248,20 @@ async def autogen_agent_streamed_learnt(_, through):
     expect(ended == len(heard.attempts), "every exchange ended well", ended)
 
 
-@apart
-async def anthropic_tools_learnt(_, through):
-    heard, book = Heard(), Book()
-    claude_reads_on(through)
-    outcome = await tried(lambda: anthropic_loop(through, heard, book))
-    expect(outcome.get("answer") == DONE and book.page == LAST_PAGE, "the agent has noticed nothing", outcome)
-    learns(through, heard, outcome["counts"])
+OF_A_SERVER = {"vision": False, "function_calling": True, "json_output": True, "family": "unknown", "structured_output": False}
 
 
 @apart
-async def responses_run_learnt(_, through):
-    """The words of this API say neither how large the window is nor how long the prompt was, so that more than one may be needed."""
-    heard, book = Heard(), Book()
-    reads_on(through)
-    outcome = await tried(lambda: agents_sdk(through, heard, book))
-    expect(outcome.get("answer") == DONE and book.page == LAST_PAGE, "the agent has noticed nothing", outcome)
-    learns(through, heard, outcome["counts"], most=2)
+async def autogen_agent_learnt_of_other_servers(_, through):
+    """Each in its own words and by its own rule, one of them under a status that says nothing."""
+    for words in ("vllm", "sglang", "llama_cpp", "lm_studio", "mistral", "tgi", "xai"):
+        mark, heard, book = len(refusals(through)), Heard(), Book()
+        reads_on(through, {"overflow_words": words, **({"context_status": 500} if words == "llama_cpp" else {})})
+        agent = autogen_reader(through, heard, book, {"model": f"of-{words}", "model_info": OF_A_SERVER})
+        outcome = await tried(lambda agent=agent: run(agent, "Read the book to its end."))
+        expect("messages" in outcome and outcome["messages"][-1]["content"] == DONE and book.page == LAST_PAGE, f"{words}: the agent has noticed nothing", outcome)
+        expect(heard.attempts.count("2") == len(refusals(through)) - mark == 1, f"{words}: one prompt was asked once more", [heard.attempts, refusals(through)])
+        expect(max(prompts(outcome)) <= WINDOW, f"{words}: by its own count every prompt that was answered fits", prompts(outcome))
 
 
 if __name__ == "__main__":
