@@ -7,7 +7,7 @@ import math
 import time
 
 from autogen_agentchat.agents import AssistantAgent
-from autogen_agentchat.teams import RoundRobinGroupChat, SelectorGroupChat
+from autogen_agentchat.teams import MagenticOneGroupChat, RoundRobinGroupChat, SelectorGroupChat
 from openai import DefaultAsyncHttpxClient
 
 from autogen_agents import openai_client, run, stream
@@ -215,6 +215,23 @@ async def autogen_selector(direct, through):
         counts = prompts(outcome) if "messages" in outcome else []
         expect(len(counts) == 40, "through Pillion it has its forty turns", outcome)
         goes_on(side, counts, heard, [*NAMES, "chooser"], "gpt-4o-mini")
+
+
+@apart
+async def autogen_magentic(direct, through):
+    """An orchestrator that keeps a ledger in JSON, and one agent that it instructs."""
+    answers = {"is_request_satisfied": False, "is_in_loop": False, "is_progress_being_made": True, "next_speaker": "planner", "instruction_or_question": "Go on."}
+    ledger = json.dumps({question: {"reason": "So.", "answer": answer} for question, answer in answers.items()})
+    for side in (direct, through):
+        heard = Heard()
+        talks_on(side, {"when": {"body": "is_request_satisfied"}, "text": ledger})
+        orchestrator = openai_client(side, agent="orchestrator", http_client=heard.client())
+        outcome = await tried(lambda: run(MagenticOneGroupChat(crew(side, heard)[:1], model_client=orchestrator, max_turns=25)))
+        if side is direct:
+            dies(outcome, "builtins.RuntimeError", "maximum context length", side)
+            continue
+        expect(outcome.get("stop") == "Max rounds reached.", "through Pillion it has its turns", outcome)
+        goes_on(side, prompts(outcome), heard, ["planner", "orchestrator"], "gpt-4o-mini")
 
 
 def learns(side, heard, counts, most=1):

@@ -90,7 +90,7 @@ scenarios! { autogen_classic with AutogenClassic:
 }
 
 scenarios! { long_runs with Current:
-    autogen_agent, autogen_agent_streamed, autogen_agent_declines, autogen_team, autogen_selector, autogen_agent_learnt,
+    autogen_agent, autogen_agent_streamed, autogen_agent_declines, autogen_team, autogen_selector, autogen_magentic, autogen_agent_learnt,
     autogen_agent_streamed_learnt, autogen_agent_learnt_of_other_servers,
 }
 

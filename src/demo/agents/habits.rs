@@ -108,7 +108,7 @@ pub(super) fn all() -> Vec<Habit> {
             name: "hoarder",
             model: "gpt-4-0613",
             tools: Some(Tools::Pages),
-            tasks: 100,
+            tasks: 40,
             prompt: "You are the archivist. Read the whole page each time.",
             pause: 200..600,
             ..openai
