@@ -194,6 +194,9 @@ fn conclude(memory: &Memory, place: Option<Place>, record: &mut Record) {
             models.learn(&record.call, tokens);
         }
     }
+    if let (Some(asked), Some(answered)) = (record.asked(), record.reply.model.as_deref()) {
+        models.answered(asked, answered);
+    }
     learn_window(models, record);
 }
 
