@@ -1,16 +1,18 @@
 //! What it costs to make a prompt fit: where it does anyway, where it is counted, where it is trimmed, and where it was written to take long.
 //! `cargo bench --bench fitting [-- FILTER]`. Conversations are those of an agent that reads code with tools.
 
-use std::{fs, hint::black_box, io::Write as _, time::Duration};
+use std::{fs, hint::black_box, io::Write as _, process::Command, time::Duration};
 
 use bytes::Bytes;
 use pillion::{
     context::{Asked, Fit, Models},
-    wire::{Call, Dialect},
+    wire::{Call, Dialect, Overflow},
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+/// Asks for a process that tells its memory.
+const PEAK: &str = "--peak";
 /// How long a case is run for.
 const CASE: Duration = Duration::from_millis(700);
 const TARGET: f64 = 0.75;
@@ -26,12 +28,19 @@ const CODE: [&str; 4] = [
     include_str!("../README.md"),
 ];
 
+/// A name, and the body of a request that comes so many turns later.
+type Case = (&'static str, fn(usize) -> Bytes);
+
 fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip_while(|argument| argument != PEAK).skip(1);
+    if let Some(file) = arguments.next() {
+        return peak_of(&file);
+    }
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let call = Call { model: Some(MODEL.to_owned()), ..Call::default() };
     let asked = Asked { dialect: Dialect::OpenaiChat, path: PATH, provider: Some("openai"), upstream: "openai", call: &call };
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{:<34}{:>12}{:>12}{:>12}{:>10}  outcome", "body", "bytes", "first ms", "next ms", "peak ×")?;
+    writeln!(out, "{:<34}{:>12}{:>12}{:>12}{:>10}  outcome", "body", "bytes", "first ms", "next ms", "memory ×")?;
     let models = Models::default();
     // The vocabulary is unpacked once.
     black_box(models.fit(asked, &conversation(600 << 10, 0), TARGET, None, Instant::now()));
@@ -42,7 +51,7 @@ fn main() -> anyhow::Result<()> {
             writeln!(out, "{name:<34}{:>12}{:>12.5}", body.len(), cost)?;
         }
     }
-    let cases: [(&str, fn(usize) -> Bytes); 9] = [
+    let cases: [Case; 9] = [
         ("300 KB, counted", |more| conversation(300 << 10, more)),
         ("400 KB, counted and trimmed", |more| conversation(400 << 10, more)),
         ("1 MB, trimmed", |more| conversation(1 << 20, more)),
@@ -56,7 +65,7 @@ fn main() -> anyhow::Result<()> {
     for (name, body) in cases.iter().filter(|(name, _)| name.contains(&filter)) {
         let (first, next) = (body(0), body(1));
         let fit = |models: &Models, body: &Bytes| models.fit(asked, black_box(body), TARGET, None, Instant::now());
-        let peak = peak(|| fit(&Models::default(), &first))?;
+        let peak = peak(&first)?;
         let cold = time(1, Models::default, |models| fit(&models, &first));
         let warm = time(1, || Models::default().tap(|models| drop(fit(models, &first))), |models| fit(&models, &next));
         let ratio = f64::from(u32::try_from(peak)?) / f64::from(u32::try_from(first.len())?);
@@ -99,17 +108,30 @@ fn time<S, T>(batch: u32, mut with: impl FnMut() -> S, mut each: impl FnMut(S) -
     best
 }
 
-/// The most bytes of memory that were there beyond those before.
-fn peak<T>(each: impl FnOnce() -> T) -> anyhow::Result<u64> {
-    let read = |key: &str| -> anyhow::Result<u64> {
-        let status = fs::read_to_string("/proc/self/status")?;
-        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
-        Ok(line.trim_matches([':', '\t', ' ', 'k', 'B']).parse::<u64>()? << 10)
+/// The most bytes of memory that fitting this body takes: of a process of its own, less what one takes that fits a body of next to nothing.
+fn peak(body: &[u8]) -> anyhow::Result<u64> {
+    let of = |body: &[u8]| -> anyhow::Result<u64> {
+        let file = tempfile::NamedTempFile::new()?;
+        fs::write(file.path(), body)?;
+        let told = Command::new(std::env::current_exe()?).arg(PEAK).arg(file.path()).output()?.stdout;
+        Ok(String::from_utf8(told)?.trim().parse()?)
     };
+    Ok(of(body)?.saturating_sub(of(&said("a", 0))?))
+}
+
+/// The process of its own: fits the body in a file, and tells the most memory that was there at any time since then, the body included.
+fn peak_of(file: &str) -> anyhow::Result<()> {
+    let models = Models::default();
+    let call = Call { model: Some(MODEL.to_owned()), ..Call::default() };
+    let asked = Asked { dialect: Dialect::OpenaiChat, path: PATH, provider: Some("openai"), upstream: "openai", call: &call };
+    let told = Overflow { window: Some(10), ..Overflow::default() };
+    drop(black_box(models.fit(asked, &said("a", 0), TARGET, Some(told), Instant::now())));
     fs::write("/proc/self/clear_refs", "5")?;
-    let before = read("VmRSS")?;
-    drop(black_box(each()));
-    Ok(read("VmHWM")?.saturating_sub(before))
+    let body = Bytes::from(fs::read(file)?);
+    drop(black_box(models.fit(asked, &body, TARGET, None, Instant::now())));
+    let status = fs::read_to_string("/proc/self/status")?;
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default().trim_matches([' ', '\t', 'k', 'B']);
+    Ok(writeln!(std::io::stdout(), "{}", most.parse::<u64>()? << 10)?)
 }
 
 /// A conversation of about so many bytes, and so many turns more.

@@ -16,6 +16,8 @@ use crate::wire::{Call, Dialect, Edit, Outline, Overflow, apply};
 
 /// How often less is asked for, where a prompt is to be trimmed as far as it can be.
 const ROUNDS: u8 = 3;
+/// No window that is in use is smaller: an error about a shorter prompt says nothing of one, whatever its words.
+const WINDOW_LEAST: u64 = 1024;
 
 /// Whose prompt is to fit, and where it goes.
 #[derive(Debug, Clone, Copy)]
@@ -120,12 +122,14 @@ impl Models {
             correction = correction.stretched(total, tokens);
             counted = Counted::of(total, correction, family);
         }
-        let window = window.or_else(|| {
+        let window = match after {
             // All that is known is that this was too much.
-            after?;
-            self.learnt.tell(key, counted.tokens.saturating_sub(1), false, now);
-            self.window_of(asked, outline.window, now)
-        });
+            Some(_) if is_news(window, counted) => {
+                self.learnt.tell(key, counted.tokens.saturating_sub(1), false, now);
+                self.window_of(asked, outline.window, now)
+            }
+            _ => window,
+        };
         let Some((window, is_certain)) = window else { return Fit::Untouched(Some(counted)) };
         let mut room = Room::new(window, target, after);
         room.is_certain = is_certain;
@@ -161,6 +165,11 @@ impl Models {
         let (model, prompt) = prompt(call)?;
         self.learners.learnt(model, prompt)
     }
+}
+
+/// Whether a prompt that did not fit tells more of a window than is known: there it would have fitted, and is no short one.
+fn is_news(window: Option<(Window, bool)>, counted: Counted) -> bool {
+    window.is_none_or(|(window, _)| counted.tokens <= window.most() && counted.tokens > WINDOW_LEAST)
 }
 
 impl From<Ours> for Tokens {

@@ -27,7 +27,7 @@ pub(super) fn find(provider: Option<&str>, name: &str) -> Option<Model> {
     let name = name.strip_prefix("publishers/google/").unwrap_or(name);
     let name = name.strip_prefix("models/").unwrap_or(name);
     match spaces(provider) {
-        Some(spaces) => spaces.iter().find_map(|space| within(space, name)),
+        Some(spaces) => spaces.iter().find_map(|space| within(space, name)).or_else(|| prefixed(spaces, name)).or_else(|| deployed(spaces, name)),
         None => within(table::MAKERS, name).or_else(|| passed_on(name)),
     }
 }
@@ -41,6 +41,26 @@ fn passed_on(name: &str) -> Option<Model> {
     let (maker, rest) = name.split_once('/')?;
     let (_, space) = WRITTEN.iter().find(|(written, _)| *written == maker)?;
     within(space, rest).or_else(|| within(space, &dashed(rest)?))
+}
+
+/// The model behind a prefix that says no more than whose it is, or where it is served, and that is so: `openai/gpt-4o` at OpenAI itself.
+fn prefixed(spaces: &[&'static str], name: &str) -> Option<Model> {
+    let (space, rest) = table::split(name);
+    if !space.is_empty() && spaces.contains(&space) {
+        return within(space, rest);
+    }
+    let (maker, rest) = name.split_once('/')?;
+    let (_, space) = WRITTEN.iter().find(|(written, _)| *written == maker)?;
+    if spaces.contains(space) { within(space, rest) } else { None }
+}
+
+/// The model at the end of a deployment's name, which on Azure everybody chooses: `prod-gpt-4o`. With its window, and no prices: that much it says. Words
+/// without a figure are no model's name here: too many deployments end with one.
+fn deployed(spaces: &[&'static str], name: &str) -> Option<Model> {
+    let is_azure = spaces == ["azure"];
+    let ends = name.match_indices(['-', '_']).filter(|_| is_azure).map(|(at, _)| &name[at + 1..]);
+    let model = ends.filter(|end| end.bytes().any(|byte| byte.is_ascii_digit())).find_map(|end| within("azure", end))?;
+    Some(Model { prices: Prices::default(), ..model })
 }
 
 /// The namespaces of what a provider serves; what runs here has no price and no window that a table could know. `None` for one that is not known, which

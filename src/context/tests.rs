@@ -34,6 +34,9 @@ fn a_model_is_known_by_every_name_that_is_on_the_wire() {
         ("mistral_ai", "mistral-large-latest", (0.5, 1.5)),
         ("ollama", "llama3:8b", (0.0, 0.0)),
         ("ollama", "llama3.1:70b-instruct-q4_0", (0.0, 0.0)),
+        ("openai", "openai/gpt-4o-2024-08-06", (2.5, 10.0)),
+        ("anthropic", "anthropic/claude-sonnet-4-5", (3.0, 15.0)),
+        ("azure.ai.openai", "azure/gpt-4o", (2.5, 10.0)),
         ("openrouter", "openai/gpt-4o", (2.5, 10.0)),
         ("openrouter", "anthropic/claude-sonnet-4.5", (3.0, 15.0)),
         ("gateway", "gpt-4o-mini", (0.15, 0.6)),
@@ -42,6 +45,14 @@ fn a_model_is_known_by_every_name_that_is_on_the_wire() {
         ("gateway", "mistral-large-latest", (0.5, 1.5)),
     ] {
         assert_eq!(prices(provider, name), Some(expected), "{provider} {name}");
+    }
+}
+
+#[test]
+fn a_deployment_has_the_window_of_the_model_that_its_name_ends_with_and_no_price() {
+    for (name, window) in [("prod-gpt-4o", 128_000), ("team_a-gpt-4o-mini", 128_000), ("eu-west-gpt-4", 8192)] {
+        let model = Models::default().find(Some("azure.ai.openai"), name).unwrap();
+        assert_eq!((model.window, model.prices), (Some(window), Prices::default()), "{name}");
     }
 }
 
@@ -58,6 +69,9 @@ fn what_is_not_known_is_not_guessed() {
         ("openai", "ft:my-model:acme::1"),
         ("mistral_ai", "mistral-large-2402"),
         ("azure.ai.openai", "my-deployment"),
+        ("azure.ai.openai", "team-ada"),
+        ("openai", "prod-gpt-4o"),
+        ("mistral_ai", "openai/gpt-4o"),
         ("groq", "gpt-4o"),
         ("vllm", "gpt-4o"),
         ("ollama", "qwen-of-mine:7b"),

@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 use hashlink::LruCache;
 use tokio::time::Instant;
 
-use super::{Asked, Models, number, whole};
+use super::{Asked, Model, Models, number, whole};
 use crate::wire::{Dialect, Overflow};
 
 /// Windows that are remembered; of more, those used longest ago are forgotten.
@@ -71,6 +71,9 @@ pub(super) struct Learnt {
     /// Whether there ever was one: nothing is locked before.
     any: AtomicBool,
     windows: Mutex<LruCache<Key, Told, RandomState>>,
+    /// The same of models that answered under other names than they were asked by.
+    any_named: AtomicBool,
+    named: Mutex<LruCache<Key, Model, RandomState>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -83,8 +86,9 @@ struct Told {
 
 impl Default for Learnt {
     fn default() -> Self {
-        let windows = LruCache::with_hasher(LEARNT_MAX, RandomState::default());
-        Self { names: RandomState::default(), any: AtomicBool::new(false), windows: Mutex::new(windows) }
+        let windows = Mutex::new(LruCache::with_hasher(LEARNT_MAX, RandomState::default()));
+        let named = Mutex::new(LruCache::with_hasher(LEARNT_MAX, RandomState::default()));
+        Self { names: RandomState::default(), any: AtomicBool::new(false), windows, any_named: AtomicBool::new(false), named }
     }
 }
 
@@ -121,6 +125,14 @@ impl Learnt {
         self.lock().get(&self.key(asked.upstream, model)).copied().filter(|told| now < told.at + REMEMBERED)
     }
 
+    /// The model that answered under another name than it was asked by.
+    fn named(&self, upstream: &str, asked: &str) -> Option<Model> {
+        if !self.any_named.load(Ordering::Acquire) {
+            return None;
+        }
+        self.named.lock().unwrap_or_else(PoisonError::into_inner).get(&self.key(upstream, asked)).copied()
+    }
+
     fn lock(&self) -> MutexGuard<'_, LruCache<Key, Told, RandomState>> {
         self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -136,7 +148,7 @@ impl Models {
     /// was learnt; the config can only make it smaller.
     pub(super) fn window_of(&self, asked: Asked<'_>, own: Option<u64>, now: Instant) -> Option<(Window, bool)> {
         let model = asked.call.model.as_deref()?;
-        let facts = self.find(asked.provider, model);
+        let facts = self.find(asked.provider, model).or_else(|| self.learnt.named(asked.upstream, model));
         let configured = self.windows.of(model).map(|&tokens| (tokens, Origin::Config, true));
         let said = match own.filter(|&tokens| tokens > 0) {
             Some(tokens) => Some((tokens, Origin::Request, false)),
@@ -148,6 +160,15 @@ impl Models {
         let largest = facts.and_then(|facts| facts.output_max);
         let is_input = origin != Origin::Config && (INPUT_ONLY.contains(&tokens) || is_gemini(asked, model));
         Some((Window { tokens, answer: answer(asked.call.max_tokens, largest, tokens, is_input), origin }, is_certain))
+    }
+
+    /// A model has said its name in an answer. Where the one by which it was asked says nothing (a deployment's, an alias of a gateway), that one does.
+    pub fn answered(&self, asked: Asked<'_>, name: &str) {
+        let Some(model) = asked.call.model.as_deref().filter(|&model| model != name && self.find(asked.provider, model).is_none()) else { return };
+        if let Some(facts) = self.find(asked.provider, name).filter(|facts| facts.window.is_some()) {
+            self.learnt.named.lock().unwrap_or_else(PoisonError::into_inner).insert(self.learnt.key(asked.upstream, model), facts);
+            self.learnt.any_named.store(true, Ordering::Release);
+        }
     }
 
     /// Whether a body of so many bytes may be more than fits: no byte is more than one token. Costs a look into a table.

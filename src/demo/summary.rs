@@ -39,6 +39,10 @@ pub struct Tally {
     pub output_tokens: u64,
     /// Attempts of the proxy beyond the first.
     pub retries: u64,
+    /// Prompts that the proxy has trimmed.
+    pub trims: u64,
+    /// Tokens that it left out of them.
+    pub trimmed_tokens: u64,
     latencies: Vec<Duration>,
 }
 
@@ -66,6 +70,11 @@ impl Summary {
         let tally = self.agents.entry(event.agent).or_default();
         match &event.what {
             What::Asked { .. } | What::FirstToken(_) => return,
+            What::Trimmed(tokens) => {
+                tally.trims += 1;
+                tally.trimmed_tokens += tokens;
+                return;
+            }
             What::Answered(answered) => {
                 tally.ok += 1;
                 tally.input_tokens += answered.input_tokens.unwrap_or(0);
@@ -90,7 +99,7 @@ impl Summary {
         self.agents.get(agent)
     }
 
-    /// The table, and below it what failed and why.
+    /// The table, and below it what failed and why, and what would not have fitted.
     pub fn print(&self, output: &mut impl Write) -> io::Result<()> {
         let head = ("agent", "calls", "ok", "failed", "hung up", "retried", "p50", "p95", "tokens");
         writeln!(
@@ -101,13 +110,17 @@ impl Summary {
         for (agent, tally) in &self.agents {
             let failed: u64 = tally.failed.values().sum();
             let (p50, p95) = (tally.percentile(50), tally.percentile(95));
-            let tokens = format!("{} → {}", tally.input_tokens, tally.output_tokens);
+            let tokens = format!("{} → {}", short(tally.input_tokens), short(tally.output_tokens));
             let Tally { calls, ok, hung_up, retries, .. } = tally;
             writeln!(output, "{agent:<12}{calls:>6}{ok:>6}{failed:>8}{hung_up:>9}{retries:>9}{p50:>8}{p95:>8}{tokens:>14}")?;
         }
         for (agent, tally) in &self.agents {
             for (cause, count) in &tally.failed {
                 writeln!(output, "{}", fitting(&format!("{agent}: {count} × {cause}")))?;
+            }
+            if tally.trims > 0 {
+                let told = format!("{agent}: outgrew its model {} ×, {} tokens left out", tally.trims, short(tally.trimmed_tokens));
+                writeln!(output, "{}", fitting(&told))?;
             }
         }
         output.flush()
@@ -148,6 +161,7 @@ fn line(what: &What) -> (u8, String) {
             (90, format!("asks {model}, {how}, {messages} message{}", if *messages == 1 { "" } else { "s" }))
         }
         What::FirstToken(after) => (90, format!("reads the first words after {}", seconds(*after))),
+        What::Trimmed(tokens) => (33, format!("outgrew its model, {tokens} tokens left out")),
         What::Answered(Answered { after, input_tokens, output_tokens, tools, attempts }) => {
             let tokens = input_tokens.zip(*output_tokens).map(|(input, output)| format!(", {input} → {output} tokens")).unwrap_or_default();
             let calls = if tools.is_empty() { String::new() } else { format!(", calls {}", tools.join(" and ")) };
@@ -161,6 +175,15 @@ fn line(what: &What) -> (u8, String) {
 
 fn tries(attempts: u64) -> String {
     if attempts > 1 { format!(", {attempts} attempts") } else { String::new() }
+}
+
+/// A number that may be a large one, in few characters.
+fn short(number: u64) -> String {
+    match number {
+        0..1_000_000 => number.to_string(),
+        1_000_000..10_000_000_000 => format!("{}.{}M", number / 1_000_000, number / 100_000 % 10),
+        _ => format!("{}G", number / 1_000_000_000),
+    }
 }
 
 fn seconds(duration: Duration) -> String {
@@ -190,7 +213,12 @@ mod tests {
 
     fn answered(milliseconds: u64, attempts: u64) -> What {
         let after = Duration::from_millis(milliseconds);
-        What::Answered(Answered { after, input_tokens: Some(10), output_tokens: Some(5), tools: vec!["search".to_owned()], attempts })
+        let tools = vec!["search".to_owned()];
+        What::Answered(Answered { after, input_tokens: Some(10), output_tokens: Some(5), tools, attempts })
+    }
+
+    fn grown(after: Duration) -> What {
+        What::Answered(Answered { after, input_tokens: Some(61_440_000), output_tokens: Some(97), tools: Vec::new(), attempts: 1 })
     }
 
     fn failed(cause: Cause) -> What {
@@ -209,6 +237,7 @@ mod tests {
         events.push(event("stalled", failed(refused.clone())));
         events.push(event("stalled", failed(refused)));
         events.push(event("stalled", failed(Cause::Told("a_code_that_is_much_longer_than_what_fits_into_a_line_of_a_terminal_window".to_owned()))));
+        events.extend((0..2).flat_map(|n| [What::Trimmed(800_000 + n), grown(Duration::from_secs(n))]).map(|what| event("hoarder", what)));
         events.push(event("impatient", What::HungUp(Duration::from_millis(1200))));
         events
     }
@@ -224,6 +253,8 @@ mod tests {
         assert_eq!((planner.percentile(50), planner.percentile(95)), ("1.0s".to_owned(), "1.9s".to_owned()));
         let stalled = summary.of("stalled").unwrap();
         assert_eq!((stalled.calls, stalled.ok, stalled.retries, stalled.failed.values().sum::<u64>()), (3, 0, 6, 3));
+        let hoarder = summary.of("hoarder").unwrap();
+        assert_eq!((hoarder.calls, hoarder.trims, hoarder.trimmed_tokens, planner.trims), (2, 2, 1_600_001, 0));
         assert_eq!((summary.of("impatient").unwrap().hung_up, stalled.percentile(50)), (1, "-".to_owned()));
     }
 
@@ -242,9 +273,15 @@ mod tests {
             for line in text.lines().filter(|line| !line.contains('\x1b')) {
                 assert!(line.chars().count() <= WIDTH, "{line}");
             }
-            for part in
-                ["has its answer after 2.0s, 10 → 5 tokens, calls search", "stalled: 2 × 504 timeout_first_token", "hangs up after 1.2s", "200 → 100"]
-            {
+            for part in [
+                "has its answer after 2.0s, 10 → 5 tokens, calls search",
+                "outgrew its model, 800001 tokens left out",
+                "stalled: 2 × 504 timeout_first_token",
+                "hangs up after 1.2s",
+                "200 → 100",
+                " 122.8M → 194\n",
+                "hoarder: outgrew its model 2 ×, 1.6M tokens left out",
+            ] {
                 assert!(text.contains(part), "{part}\nnot in\n{text}");
             }
         }

@@ -197,6 +197,9 @@ fn conclude(memory: &Memory, place: Option<Place>, record: &mut Record) {
             }
         }
     }
+    if let (Some(asked), Some(answered)) = (record.asked(), record.reply.model.as_deref()) {
+        models.answered(asked, answered);
+    }
     learn_window(models, record);
 }
 

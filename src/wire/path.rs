@@ -64,6 +64,13 @@ impl Verb {
     }
 }
 
+/// The deployment that an Azure path names, `…/deployments/NAME/chat/completions`, where the body need name no model.
+pub(super) fn deployment(path: &str) -> Option<&str> {
+    let (_, rest) = tail(path).rsplit_once("/deployments/")?;
+    let (name, _) = rest.split_once('/')?;
+    (1..=MODEL_MAX).contains(&name.len()).then_some(name)
+}
+
 fn tail(path: &str) -> &str {
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     path.strip_suffix('/').unwrap_or(path)
@@ -77,6 +84,18 @@ fn is_thread(before: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_deployment_is_named_by_its_path() {
+        for (path, expected) in [
+            ("/openai/deployments/prod-gpt-4o/chat/completions?api-version=2024-10-21", Some("prod-gpt-4o")),
+            ("/@planner/azure/openai/deployments/d/responses", Some("d")),
+            ("/deployments//chat/completions", None),
+            ("/v1/chat/completions", None),
+        ] {
+            assert_eq!(deployment(path), expected, "{path}");
+        }
+    }
 
     #[test]
     fn the_tail_of_a_path_says_the_dialect() {

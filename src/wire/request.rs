@@ -113,6 +113,9 @@ impl<'a> Request<'a> {
             read.map_or_else(|| (skipped(Skipped::Parse), None), |(request, stream)| (request, stream.or(Some(unless_told))))
         };
         request.call.stream = stream.unwrap_or(false);
+        if request.call.model.is_none() && !matches!(dialect, Dialect::Gemini | Dialect::Ollama | Dialect::AnthropicMessages) {
+            request.call.model = path::deployment(path).map(str::to_owned);
+        }
         if let Some(verb) = path::Verb::of(path).filter(|_| dialect == Dialect::Gemini) {
             request.call.model = verb.model.or(request.call.model);
             request.call.stream = verb.stream;

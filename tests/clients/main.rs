@@ -89,6 +89,16 @@ scenarios! { autogen_classic with AutogenClassic:
     a_stall_is_told_before_its_own_limit, a_cut_stream_is_never_the_answer,
 }
 
+scenarios! { long_runs with Current:
+    autogen_agent, autogen_agent_streamed, autogen_agent_declines, autogen_team, autogen_selector, autogen_magentic, autogen_agent_learnt,
+    autogen_agent_streamed_learnt, autogen_agent_learnt_of_other_servers,
+}
+
+scenarios! { long_loops with Current:
+    anthropic_tools, anthropic_tools_with_thinking, responses_run, gemini_tools, ollama_tools_learnt, anthropic_tools_learnt,
+    responses_run_learnt,
+}
+
 #[test]
 fn every_scenario_is_played() {
     for (client, file, names) in [
@@ -103,6 +113,8 @@ fn every_scenario_is_played() {
         (Client::AutogenAnthropic, "autogen_anthropic", autogen_anthropic::NAMES),
         (Client::Current, "autogen_rescued", autogen_rescued::NAMES),
         (Client::AutogenClassic, "autogen_classic", autogen_classic::NAMES),
+        (Client::Current, "long_runs", long_runs::NAMES),
+        (Client::Current, "long_loops", long_loops::NAMES),
     ] {
         assert_eq!(client.scenarios_of(file), names, "{file}");
     }

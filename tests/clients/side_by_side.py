@@ -50,6 +50,10 @@ class Model:
         """The steps of the requests to come; a step that stays has `times: -1`."""
         self._call("script", {"steps": list(steps)})
 
+    def play(self, **script):
+        """A whole script, with its rules and what holds for all requests."""
+        self._call("script", script)
+
     def requests(self):
         """All requests since the start, as they were seen."""
         return self._call("requests")

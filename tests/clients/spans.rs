@@ -3,7 +3,7 @@
 
 #![expect(clippy::panic, reason = "a test that finds something else than it looks for has failed")]
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ffi::OsString};
 
 use opentelemetry_proto::tonic::{common::v1::any_value::Value, trace::v1::Span as Sent};
 
@@ -52,8 +52,13 @@ impl Span {
 
 /// Runs a team with Pillion around it, in front of a model that plays this script; what it said, and its spans in order.
 async fn traced(client: Client, words: &[&str], script: &str, protocol: Protocol) -> (Ended, Vec<Span>) {
+    traced_with(&[], program(client, words), script, protocol).await
+}
+
+/// The same with more variables of Pillion's.
+async fn traced_with(more: &[(&'static str, String)], program: Vec<OsString>, script: &str, protocol: Protocol) -> (Ended, Vec<Span>) {
     let (model, collector) = (model_with(script).await, Collector::start(protocol).await);
-    let ended = around(program(client, words), &model, &collector.variables()).await;
+    let ended = around(program, &model, &[&collector.variables(), more].concat()).await;
     assert_eq!(ended.code, Some(0), "{}", said(&ended));
     let mut spans = Vec::new();
     for resource in collector.requests().into_iter().flat_map(|request| request.resource_spans) {
@@ -148,6 +153,41 @@ async fn a_selector_group_chat_is_told_of_over_http() {
 #[tokio::test]
 async fn a_selector_group_chat_is_told_of_over_grpc() {
     selector(Protocol::Grpc).await;
+}
+
+/// Its members and whoever chooses between them: each is still told by its name, all of it is one trace, and what each prompt has lost is told.
+#[tokio::test]
+async fn a_team_that_outgrows_its_models_window_is_told_of() {
+    let words = "What the planner has said of the tide holds, and what the writer has made of it does not. ".repeat(4);
+    let script =
+        format!("context: 1500\ntokens: o200k\nrules:\n  - when: {{body: select the next role}}\nsteps:\n  - {{text: '{words}', times: -1}}\n");
+    let program = program(Client::Current, &["teams.py", "long"]);
+    let alone = {
+        let model = model_with(&script).await;
+        run(&program, &[("OPENAI_BASE_URL", format!("{}/v1", model.url))]).await
+    };
+    assert!(alone.code == Some(1) && alone.stderr.contains("maximum context length is 1500 tokens"), "{}", said(&alone));
+    let window = [("PILLION_CONTEXT__WINDOWS__*", "1500".to_owned())];
+    let (ended, spans) = traced_with(&window, program, &script, Protocol::Http).await;
+    let crew = |name: &&str| ["planner", "researcher", "writer"].contains(name);
+    let spoke: Vec<_> = ended.stdout.lines().filter_map(|line| line.split_once(": ")).map(|(name, _)| name).filter(crew).collect();
+    let named: Vec<_> = spans.iter().filter_map(|span| span.text("gen_ai.agent.name")).filter(crew).collect();
+    assert_eq!((named, spoke.len()), (spoke.clone(), 30), "{}", said(&ended));
+    assert!(spans.iter().all(|span| span.sent.trace_id == spans[0].sent.trace_id), "one trace a run");
+    let trimmed: Vec<_> = spans.iter().filter(|span| span.int("pillion.trim.tokens").is_some()).collect();
+    assert!(trimmed.len() > spans.len() / 3 && trimmed.len() < spans.len(), "{} of {}", trimmed.len(), spans.len());
+    for span in &trimmed {
+        let (lost, left) = (span.int("pillion.trim.tokens"), span.int("gen_ai.usage.input_tokens"));
+        assert!(lost > Some(100) && left > Some(0) && left <= Some(1500), "{lost:?} {left:?}");
+        assert_eq!((span.int("pillion.prompt.window"), span.int("http.response.status_code")), (Some(1500), Some(200)));
+        let strategy = span.text("pillion.trim.strategy").unwrap_or_default();
+        let messages = span.int("pillion.trim.messages").unwrap_or_default();
+        let told: Vec<_> = span.sent.events.iter().filter(|event| event.name == "pillion.trim").collect();
+        assert_eq!((told.len(), messages > 0), (1, strategy != "shorten"), "{strategy} {messages} {told:?}");
+    }
+    for name in ["planner", "researcher", "writer"] {
+        assert!(trimmed.iter().any(|span| span.text("gen_ai.agent.name") == Some(name)), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -89,6 +89,7 @@ impl Play {
             "errors_by_status" | "errors_by_status_streamed" => &[("PILLION_RETRIES__BUDGET__BURST", "1000".to_owned())],
             "a_stall_in_mid_stream_is_told_by_pillions_idle_clock" => &[("PILLION_TIMEOUTS__IDLE", "1s".to_owned())],
             "a_stall_is_told_by_pillions_own_clock" => &[("PILLION_TIMEOUTS__FIRST_TOKEN", "1s".to_owned())],
+            name if self.file.starts_with("long_") && !name.contains("_learnt") => &[("PILLION_CONTEXT__WINDOWS__*", "3000".to_owned())],
             _ => &[],
         };
         let arguments = ["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--upstream", upstream];

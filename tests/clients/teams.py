@@ -45,6 +45,12 @@ def selector():
     return SelectorGroupChat(crew(model_client), model_client=model_client, max_turns=3)
 
 
+def long():
+    """Goes on until its conversation is longer than what the model can read, which nobody here thinks of."""
+    model_client = client()
+    return SelectorGroupChat(crew(model_client), model_client=model_client, max_turns=30)
+
+
 def swarm():
     model_client = client()
     alice = AssistantAgent("alice", model_client=model_client, handoffs=["bob"], tools=[get_weather], system_message="You are Alice.")
@@ -70,4 +76,4 @@ async def run(team):
         print(f"{message.source}: {message.to_text()}" + (f" [{usage.prompt_tokens}, {usage.completion_tokens}]" if usage else ""))
 
 
-asyncio.run(run({"selector": selector, "swarm": swarm, "magentic": magentic, "streamed": streamed}[sys.argv[1]]()))
+asyncio.run(run({"selector": selector, "long": long, "swarm": swarm, "magentic": magentic, "streamed": streamed}[sys.argv[1]]()))

@@ -15,6 +15,7 @@ mod connections;
 mod contents;
 mod crowds;
 mod deadlines;
+mod demo;
 mod fitting;
 mod framing;
 mod hangups;

@@ -204,6 +204,29 @@ fn after_an_error_without_numbers_it_is_trimmed_all_the_same() {
     }
 }
 
+/// The Responses API names no number. A conversation that went on outgrew what one more attempt could save, because its window was still taken to be the
+/// table's.
+#[test]
+fn after_an_error_without_numbers_the_next_turn_is_trimmed_before_it_is_sent() {
+    let (now, call, models) = (Instant::now(), Call { max_tokens: None, ..call("gpt-4o") }, Models::default());
+    let asked = asked(Dialect::OpenaiChat, &call);
+    let body = |turns| Bytes::from(conversation(Dialect::OpenaiChat, turns, 3).to_string());
+    let first = trimmed(models.fit(asked, &body(20), TARGET, Some(Overflow::default()), now));
+    let all = first.tokens + first.left.tokens;
+    assert_eq!(models.window(asked, now).map(|window| (window.tokens, window.origin)), Some((all - 1, Origin::Learnt)));
+    for turns in [21, 30, 60] {
+        let trimmed = trimmed(models.fit(asked, &body(turns), TARGET, None, now));
+        assert!(trimmed.left.tokens <= all * 3 / 4 && trimmed.left.is_exact, "{turns}: {trimmed:?}");
+    }
+    // A short prompt is not too long, whatever an error says; nor is a window learnt where the prompt is known to have been too long.
+    let models = Models::default();
+    models.fit(asked, &Bytes::from(r#"{"messages":[{"role":"user","content":"Hello."}]}"#), TARGET, Some(Overflow::default()), now);
+    assert_eq!(models.window(asked, now).map(|window| window.origin), Some(Origin::Table));
+    let models = self::models(4000);
+    models.fit(asked, &body(20), TARGET, Some(Overflow::default()), now);
+    assert_eq!(models.window(asked, now).map(|window| window.origin), Some(Origin::Config));
+}
+
 #[test]
 fn ollama_is_seen_to_cut_what_is_too_long() {
     let models = Models::default();

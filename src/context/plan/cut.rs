@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::{
     Weights, splice,
-    texts::{self, LEAST, Text},
+    texts::{self, By, LEAST, Text},
     units::Unit,
 };
 use crate::wire::{Edit, Item, Outline, PieceKind, Role};
@@ -96,28 +96,29 @@ impl<'a> Cut<'a> {
         let oversized = self.oversized;
         self.shorten_old(oversized);
         self.drop_old();
-        self.shorten_largest(true, oversized);
-        self.shorten_largest(false, oversized * SAID);
+        self.shorten_largest(By::Tool, oversized);
+        self.shorten_largest(By::User, oversized * SAID);
         self.drop_steps();
-        self.shorten_largest(true, LEAST);
-        self.shorten_largest(false, LEAST);
+        self.shorten_largest(By::Tool, LEAST);
+        self.shorten_largest(By::User, LEAST);
+        self.shorten_largest(By::System, LEAST);
     }
 
     /// Oversized texts between the first thing said by a user and the last, to half of what would have been allowed.
     fn shorten_old(&mut self, oversized: u64) {
         let (first, last) = (self.first, self.last.unwrap_or(0));
-        self.shorten(|text| text.item < last && Some(text.item) != first, oversized, oversized / 2);
+        self.shorten(|text| text.by != By::System && text.item < last && Some(text.item) != first, oversized, oversized / 2);
     }
 
     /// The largest texts first, of tools or of users, wherever they are: level by level, each to the half of the one before, down to `least`.
-    fn shorten_largest(&mut self, is_result: bool, least: u64) {
-        let live = self.texts.iter().filter(|text| text.is_result == is_result && !self.dropped[text.item]);
+    fn shorten_largest(&mut self, by: By, least: u64) {
+        let live = self.texts.iter().filter(|text| text.by == by && !self.dropped[text.item]);
         let mut level = live.map(|text| text.now).max().unwrap_or(0) / 2;
         while level > least && self.saved < self.goal {
-            self.shorten(|text| text.is_result == is_result, level + level / 2, level);
+            self.shorten(|text| text.by == by, level + level / 2, level);
             level /= 2;
         }
-        self.shorten(|text| text.is_result == is_result, least + least / 4, least);
+        self.shorten(|text| text.by == by, least + least / 4, least);
     }
 
     /// Such texts of more than `over` tokens to no less than `least`, oldest first.

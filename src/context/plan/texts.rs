@@ -1,11 +1,11 @@
-//! The texts of a conversation that may be shortened: what tools gave back, and what users said. System texts, calls, reasoning and an assistant's own words
-//! are none of them.
+//! The texts of a conversation that may be shortened: what tools gave back, and what users said. Calls, reasoning and an assistant's own words are none of
+//! them, nor are system texts, but for one that is itself what is asked.
 
 use super::{
     Weights,
     shorten::{Shortening, shorten},
 };
-use crate::wire::{Outline, PieceKind, Role};
+use crate::wire::{Item, Outline, PieceKind, Role};
 
 /// Fewer tokens than this are never left of a text.
 pub(super) const LEAST: u64 = 32;
@@ -19,8 +19,8 @@ const GAIN: u64 = 32;
 pub(super) struct Text<'a> {
     /// The item that it is in.
     pub(super) item: usize,
-    /// Whether a tool said it; else a user.
-    pub(super) is_result: bool,
+    /// Whose it is.
+    pub(super) by: By,
     /// Where it begins in the body, and what stands there.
     pub(super) start: usize,
     raw: &'a [u8],
@@ -35,19 +35,46 @@ pub(super) struct Text<'a> {
     pub(super) shortening: Option<Shortening>,
 }
 
+/// Who said what may be shortened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    Tool,
+    User,
+    System,
+}
+
+impl By {
+    fn of(kind: PieceKind, role: Role) -> Option<Self> {
+        match (kind, role) {
+            (PieceKind::Result, _) | (PieceKind::Text, Role::Tool) => Some(Self::Tool),
+            (PieceKind::Text, Role::User) => Some(Self::User),
+            (PieceKind::Text, Role::System) => Some(Self::System),
+            _ => None,
+        }
+    }
+}
+
+/// The system message that is what is asked, where nothing else stands in front of the model's answer: so some frameworks ask who is to speak next, with all
+/// that was said so far in it.
+fn question(items: &[Item]) -> Option<usize> {
+    let leading = items.iter().take_while(|item| item.role == Role::System).count();
+    let is_answered = |item: &Item| item.role == Role::Assistant && item.speaks;
+    leading.checked_sub(1).filter(|_| items.get(leading).is_none_or(is_answered))
+}
+
 /// Those of the first items, in order.
 pub(super) fn of<'a>(body: &'a [u8], outline: &Outline, weights: &Weights, until: usize) -> Vec<Text<'a>> {
     let mut texts = Vec::new();
+    let question = question(&outline.items);
     for (at, (item, weights)) in outline.items.iter().zip(&weights.pieces).enumerate().take(until) {
         for (piece, &whole) in item.pieces.iter().zip(weights) {
-            let is_result = piece.kind == PieceKind::Result || item.role == Role::Tool && piece.kind == PieceKind::Text;
-            let is_users = piece.kind == PieceKind::Text && item.role == Role::User;
-            if !piece.is_quoted || whole <= LEAST || !(is_result || is_users) {
+            let by = By::of(piece.kind, item.role).filter(|by| *by != By::System || question == Some(at));
+            let (Some(by), Some(raw)) = (by, body.get(piece.at.clone())) else { continue };
+            if !piece.is_quoted || whole <= LEAST {
                 continue;
             }
-            let Some(raw) = body.get(piece.at.clone()) else { continue };
             let start = piece.at.start;
-            texts.push(Text { item: at, is_result, start, raw, whole, now: whole, keep: None, is_settled: false, shortening: None });
+            texts.push(Text { item: at, by, start, raw, whole, now: whole, keep: None, is_settled: false, shortening: None });
         }
     }
     texts

@@ -53,6 +53,23 @@ fn the_table_knows_a_window_by_every_name_that_is_on_the_wire() {
 }
 
 #[test]
+fn a_model_that_answers_under_a_known_name_has_its_window_whatever_it_is_asked_by() {
+    let models = Models::default();
+    let (deployment, known) = (call("deployment-of-ours", None), call("gpt-4", None));
+    models.answered(asked("azure.ai.openai", &deployment), "nobody-knows");
+    assert_eq!(window(&models, "azure.ai.openai", "deployment-of-ours", None), None);
+    models.answered(asked("azure.ai.openai", &deployment), "gpt-4o-2024-08-06");
+    assert_eq!(window(&models, "azure.ai.openai", "deployment-of-ours", None), Some((128_000, 16_384, Origin::Table)));
+    // A name that is known itself stays what it is, and so does another one.
+    models.answered(asked("azure.ai.openai", &known), "gpt-4o-2024-08-06");
+    assert_eq!(window(&models, "azure.ai.openai", "gpt-4", None), Some((8192, 2048, Origin::Table)));
+    assert_eq!(window(&models, "azure.ai.openai", "another", None), None);
+    // What runs here has no window that a table could know.
+    models.answered(asked("vllm", &deployment), "gpt-4o");
+    assert_eq!(window(&models, "vllm", "elsewhere", None), None);
+}
+
+#[test]
 fn room_is_kept_for_the_answer_that_is_asked_for() {
     let models = Models::default();
     for (provider, model, max_tokens, expected) in [

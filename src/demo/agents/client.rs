@@ -27,6 +27,8 @@ pub(super) struct Question {
 pub(super) struct Exchange {
     /// How often the proxy tried, by its own word; 1 if it says nothing.
     pub(super) attempts: u64,
+    /// The tokens that the proxy left out, by its own word.
+    pub(super) trimmed: Option<u64>,
     pub(super) outcome: Result<(), Cause>,
 }
 
@@ -41,13 +43,16 @@ pub(super) async fn exchange(proxy: SocketAddr, question: Question, reading: &mu
     };
     let (request, mut sender, connection) = match connected.await {
         Ok(connected) => connected,
-        Err(cause) => return Exchange { attempts: 1, outcome: Err(cause) },
+        Err(cause) => return Exchange { attempts: 1, trimmed: None, outcome: Err(cause) },
     };
     let asking = async move {
-        let Ok(response) = sender.send_request(request).await else { return Exchange { attempts: 1, outcome: Err(Cause::NoReply) } };
-        let attempts = said_attempts(&response);
+        let Ok(response) = sender.send_request(request).await else {
+            return Exchange { attempts: 1, trimmed: None, outcome: Err(Cause::NoReply) };
+        };
+        let attempts = said(&response, "x-pillion-attempts").and_then(|value| value.parse().ok()).unwrap_or(1);
+        let trimmed = said(&response, "x-pillion-trimmed").and_then(|value| value.rsplit_once("tokens=")?.1.parse().ok());
         let outcome = if response.status().is_success() { read(response, reading, first_token).await } else { Err(refusal(response).await) };
-        Exchange { attempts, outcome }
+        Exchange { attempts, trimmed, outcome }
     };
     // What ends the connection is told by the exchange that it breaks.
     let (_, exchange) = tokio::join!(connection, asking);
@@ -62,9 +67,9 @@ fn request(proxy: SocketAddr, question: Question) -> Result<Request<Full<Bytes>>
     request.body(Full::new(question.body)).map_err(|_| Cause::NoReply)
 }
 
-fn said_attempts(response: &Response<Incoming>) -> u64 {
-    let said = response.headers().get("x-pillion-attempts").and_then(|value| value.to_str().ok());
-    said.and_then(|value| value.parse().ok()).unwrap_or(1)
+/// What the proxy says in a header.
+fn said<'a>(response: &'a Response<Incoming>, name: &str) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok()
 }
 
 async fn read(response: Response<Incoming>, reading: &mut Reading, first_token: impl AsyncFnOnce()) -> Result<(), Cause> {

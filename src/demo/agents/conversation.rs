@@ -13,15 +13,15 @@ use tokio::{
 use super::{
     AgentEvent, Answered, Cause, What,
     client::{Exchange, Question, exchange},
-    habits::{Habit, TASKS, tools},
+    habits::{Habit, TASKS, Tools, tools},
     reading::{Call, Reading},
 };
-use crate::wire::Dialect;
+use crate::{demo::model::sentences, wire::Dialect};
 
-/// After so many tasks the conversation begins anew.
-const TASKS_MAX: usize = 3;
 /// After so many rounds of tool calls a task is given up.
 const ROUNDS_MAX: usize = 4;
+/// Sentences of a page: some 1,400 tokens.
+const PAGE: usize = 110;
 
 /// Where an agent tells what it saw, and how it learns that it is to stop.
 pub(super) type Ends = (mpsc::Sender<AgentEvent>, watch::Receiver<bool>);
@@ -55,7 +55,7 @@ pub(super) async fn live(habit: Habit, proxy: SocketAddr, seed: u64, (events, mu
 impl Agent {
     /// One task, to its answer or its failure.
     async fn task(&mut self) -> Result<(), Unheard> {
-        if self.messages.iter().filter(|message| message["role"] == "user").count() >= TASKS_MAX {
+        if self.messages.iter().filter(|message| message["role"] == "user").count() >= self.habit.tasks {
             self.messages.clear();
         }
         let task = self.rng.choice(TASKS).unwrap_or_default();
@@ -90,11 +90,14 @@ impl Agent {
         };
         let exchange = timeout(patience.unwrap_or(limit), exchange(self.proxy, self.question(), &mut reading, first_token)).await;
         let after = asked.elapsed();
+        if let Ok(Exchange { trimmed: Some(tokens), .. }) = &exchange {
+            self.tell(What::Trimmed(*tokens)).await?;
+        }
         let what = match exchange {
             Err(_) if patience.is_some() => What::HungUp(after),
             Err(_) => What::Failed { after, cause: Cause::TimedOut, attempts: 1 },
-            Ok(Exchange { attempts, outcome: Err(cause) }) => What::Failed { after, cause, attempts },
-            Ok(Exchange { attempts, outcome: Ok(()) }) => {
+            Ok(Exchange { attempts, outcome: Err(cause), .. }) => What::Failed { after, cause, attempts },
+            Ok(Exchange { attempts, outcome: Ok(()), .. }) => {
                 let tools = reading.calls.iter().map(|call| call.name.clone()).collect();
                 let (input_tokens, output_tokens) = (reading.input_tokens, reading.output_tokens);
                 What::Answered(Answered { after, input_tokens, output_tokens, tools, attempts })
@@ -114,7 +117,7 @@ impl Agent {
     fn question(&self) -> Question {
         let Habit { name, dialect, model, stream, prompt, timeout, .. } = &self.habit;
         let mut body = json!({"model": model, "stream": stream});
-        if self.habit.tools {
+        if self.habit.tools.is_some() {
             body["tools"] = tools(*dialect);
         }
         let limit = timeout.as_secs().to_string();
@@ -135,14 +138,22 @@ impl Agent {
     /// Does what was called for, which takes its time and now and then fails; the messages that bring the results.
     async fn use_tools(&mut self, calls: &[Call]) -> Vec<Value> {
         sleep(Duration::from_millis(self.rng.u64(100..600))).await;
-        let results: Vec<(&Call, &str)> =
-            calls.iter().map(|call| (call, if self.rng.u8(..6) == 0 { "Error: no data" } else { "Found: three pages." })).collect();
+        let results: Vec<(&Call, String)> = calls.iter().map(|call| (call, self.found())).collect();
         if self.habit.dialect == Dialect::AnthropicMessages {
             let blocks: Vec<Value> =
                 results.iter().map(|(call, text)| json!({"type": "tool_result", "tool_use_id": call.id, "content": text})).collect();
             return vec![json!({"role": "user", "content": blocks})];
         }
         results.iter().map(|(call, text)| json!({"role": "tool", "tool_call_id": call.id, "content": text})).collect()
+    }
+
+    /// What a tool brings.
+    fn found(&mut self) -> String {
+        match self.habit.tools {
+            _ if self.rng.u8(..6) == 0 => "Error: no data".to_owned(),
+            Some(Tools::Pages) => sentences(PAGE, &mut self.rng),
+            _ => "Found: three pages.".to_owned(),
+        }
     }
 }
 

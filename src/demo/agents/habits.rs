@@ -24,6 +24,10 @@ rules:
   # stalled: a head and nothing more
   - when: {model: gpt-5}
     stall: {at: first_token, for: forever}
+  # hoarder: a small window, counted and refused as the provider does it
+  - when: {model: gpt-4-0613}
+    context: 8192
+    tokens: cl100k
 ";
 
 /// An agent.
@@ -33,7 +37,9 @@ pub(super) struct Habit {
     pub(super) dialect: Dialect,
     pub(super) model: &'static str,
     pub(super) stream: bool,
-    pub(super) tools: bool,
+    pub(super) tools: Option<Tools>,
+    /// After so many tasks its conversation begins anew.
+    pub(super) tasks: usize,
     pub(super) prompt: &'static str,
     /// Its SDK's own limit, which it tells in a header as the SDKs do.
     pub(super) timeout: Duration,
@@ -43,6 +49,15 @@ pub(super) struct Habit {
     pub(super) pause: std::ops::Range<u64>,
 }
 
+/// What an agent's tools bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tools {
+    /// A few words.
+    Brief,
+    /// Whole pages.
+    Pages,
+}
+
 /// All of them.
 pub(super) fn all() -> Vec<Habit> {
     let openai = Habit {
@@ -50,7 +65,8 @@ pub(super) fn all() -> Vec<Habit> {
         dialect: Dialect::OpenaiChat,
         model: "gpt-4o",
         stream: false,
-        tools: false,
+        tools: None,
+        tasks: 3,
         prompt: "You are the planner. Break the task into steps.",
         timeout: Duration::from_mins(1),
         patience: None,
@@ -59,7 +75,13 @@ pub(super) fn all() -> Vec<Habit> {
     let anthropic = Habit { dialect: Dialect::AnthropicMessages, ..openai.clone() };
     vec![
         openai.clone(),
-        Habit { name: "researcher", model: "gpt-4o-mini", tools: true, prompt: "You are the researcher. Look things up.", ..openai.clone() },
+        Habit {
+            name: "researcher",
+            model: "gpt-4o-mini",
+            tools: Some(Tools::Brief),
+            prompt: "You are the researcher. Look things up.",
+            ..openai.clone()
+        },
         Habit { name: "writer", model: "claude-sonnet-4-5", stream: true, prompt: "You are the writer. Write it well.", ..anthropic.clone() },
         Habit { name: "critic", model: "claude-haiku-4-5", prompt: "You are the critic. Say what is wrong.", ..anthropic },
         Habit {
@@ -79,6 +101,16 @@ pub(super) fn all() -> Vec<Habit> {
             prompt: "You are a helpful assistant.",
             timeout: Duration::from_secs(4),
             pause: 1000..3000,
+            ..openai.clone()
+        },
+        // Its conversation only grows, past what its model can read: without the proxy it would end there.
+        Habit {
+            name: "hoarder",
+            model: "gpt-4-0613",
+            tools: Some(Tools::Pages),
+            tasks: 40,
+            prompt: "You are the archivist. Read the whole page each time.",
+            pause: 200..600,
             ..openai
         },
     ]

@@ -45,6 +45,8 @@ pub enum What {
     },
     /// The first word of a stream came, so long after it asked.
     FirstToken(Duration),
+    /// The proxy left so many tokens out of what it asked, by its own word.
+    Trimmed(u64),
     /// All of the answer came.
     Answered(Answered),
     /// None did, or not all of it.

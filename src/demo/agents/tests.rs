@@ -45,7 +45,7 @@ async fn seen(habit: Habit, model: &Model, calls: usize) -> Vec<What> {
     let listening = async {
         let (mut seen, mut ended) = (Vec::new(), 0);
         while let Some(AgentEvent { what, .. }) = heard.recv().await {
-            ended += usize::from(!matches!(what, What::Asked { .. } | What::FirstToken(_)));
+            ended += usize::from(!matches!(what, What::Asked { .. } | What::FirstToken(_) | What::Trimmed(_)));
             seen.push(what);
             if ended == calls {
                 break;
@@ -117,6 +117,20 @@ async fn an_agent_reads_how_often_the_proxy_tried() {
     let model = model("- headers: {X-Pillion-Attempts: 3}").await;
     let last = seen(agent("planner"), &model, 1).await.pop();
     assert!(matches!(&last, Some(What::Answered(answered)) if answered.attempts == 3), "{last:?}");
+}
+
+#[tokio::test]
+async fn a_hoarder_asks_for_more_than_its_model_can_read_where_nobody_helps() {
+    let seen = seen(agent("hoarder"), &model(habits::FAULTS).await, 20).await;
+    let refused = Cause::Status(400, "context_length_exceeded".to_owned());
+    assert!(seen.iter().any(|what| matches!(what, What::Failed { cause, .. } if *cause == refused)), "{seen:?}");
+}
+
+#[tokio::test]
+async fn an_agent_reads_what_the_proxy_left_out() {
+    let model = model("- headers: {X-Pillion-Trimmed: messages=12 tokens=34567}").await;
+    let seen = seen(agent("planner"), &model, 1).await;
+    assert!(matches!(&seen[..], [What::Asked { .. }, What::Trimmed(34567), What::Answered(_)]), "{seen:?}");
 }
 
 #[tokio::test]

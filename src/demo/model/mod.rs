@@ -52,6 +52,7 @@ pub use plain::pattern;
 pub use seen::{End, Hangup, Seen};
 use state::State;
 pub use strict::refused;
+pub(in crate::demo) use text::sentences;
 pub use tls::{Tls, TlsError};
 
 /// After an accept that failed for want of descriptors: long enough not to spin, short enough not to be noticed.

@@ -31,7 +31,7 @@ const WHAT: [&str; 10] = [
 const HOW: [&str; 7] = ["", "", ", as far as I can tell", ", with one exception", " for now", ", and that should be said", " in every case"];
 
 /// Sentences.
-pub(super) fn sentences(count: usize, rng: &mut Rng) -> String {
+pub(in crate::demo) fn sentences(count: usize, rng: &mut Rng) -> String {
     (0..count).map(|_| sentence(rng)).collect::<Vec<_>>().join(" ")
 }
 

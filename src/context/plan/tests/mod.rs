@@ -1,6 +1,7 @@
 //! What is promised of a plan, over conversations made up from seeds.
 
 mod examples;
+mod questions;
 mod rules;
 mod shortening;
 mod steady;
@@ -108,19 +109,27 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// Whether texts of an item may be shortened, if they are no calls: of a system message only where it is itself the question.
+    fn may_shorten(&self, at: usize) -> bool {
+        let items = &self.outline.items;
+        let is_alone =
+            || items[..=at].iter().all(|item| item.role == Role::System) && items.get(at + 1).is_none_or(|next| next.role == Role::Assistant);
+        matches!(items[at].role, Role::User | Role::Tool) || (items[at].role == Role::System && is_alone())
+    }
+
     /// Which items the other has kept, in order: each byte for byte, or with texts shortened that may be.
     fn kept(&self, after: &Case<'_>) -> Vec<usize> {
         let mut items = self.outline.items.iter().enumerate();
         let kept = after.outline.items.iter().map(|item| {
             let text = after.text(&item.at);
             let value: Value = serde_json::from_str(text).unwrap();
-            let is_it = |original: &Item| {
+            let is_it = |at: usize, original: &Item| {
                 let original_text = self.text(&original.at);
-                let may_shorten = matches!(original.role, Role::User | Role::Tool);
+                let may_shorten = self.may_shorten(at);
                 let is_short = || rules::is_shortened(&serde_json::from_str(original_text).unwrap(), &value);
                 original_text == text || (may_shorten && original_text.len() > text.len() && is_short())
             };
-            items.find(|(_, original)| is_it(original)).unwrap_or_else(|| panic!("no such item: {text}")).0
+            items.find(|(at, original)| is_it(*at, original)).unwrap_or_else(|| panic!("no such item: {text}")).0
         });
         kept.collect()
     }
@@ -163,9 +172,8 @@ impl<'a> Case<'a> {
 
     fn least_of(&self, at: usize) -> u64 {
         let item = &self.outline.items[at];
-        let may_shorten = |piece: &Piece| {
-            piece.is_quoted && (piece.kind == PieceKind::Result || (piece.kind == PieceKind::Text && matches!(item.role, Role::User | Role::Tool)))
-        };
+        let may_shorten =
+            |piece: &Piece| piece.is_quoted && (piece.kind == PieceKind::Result || (piece.kind == PieceKind::Text && self.may_shorten(at)));
         let spared =
             item.pieces.iter().zip(&self.weights.pieces[at]).filter(|(piece, _)| may_shorten(piece)).map(|(_, tokens)| tokens.saturating_sub(90));
         self.weights.items[at] - spared.sum::<u64>()
