@@ -1,6 +1,8 @@
-//! What the targets share: bytes in pieces of sizes that the input chooses.
+//! What the targets share: bytes in pieces of sizes that the input chooses, and conversations made from bytes.
 
 use pillion::wire::Dialect;
+
+pub mod talk;
 
 /// The dialects, by the first byte of an input.
 pub fn dialect(byte: u8) -> Dialect {

@@ -1,8 +1,8 @@
 //! What a model counts for each token that is counted here, learnt from its replies: a ratio, a fixed part and a part for each figure of a number (some
 //! vocabularies take numbers apart, those that count here do not).
 //!
-//! Followed as in `estimate`, with tokens counted here in place of weighed characters. What is applied moves in steps, and only when what was learnt has moved
-//! well beyond one: each move shifts the cut of every conversation.
+//! Followed as in `estimate`, with tokens counted here in place of weighed characters. What is applied stays until it gives well more tokens for a prompt than what
+//! was learnt, or less: each move shifts the cut of every conversation. It is a little more than what was learnt, for too many is better than an error.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -19,18 +19,17 @@ use super::{
 
 /// Models that are followed, each at each upstream; of more, those used longest ago are forgotten.
 const MODELS_MAX: usize = 256;
-/// Steps of the ratio.
-const STEP: f64 = 0.01;
-/// A ratio is applied until what was learnt is so far away from it: half a step is the nearest, the rest keeps it still.
-const STILL: f64 = 0.012;
+/// Steps of the ratio, upwards from what was learnt.
+const STEP: f64 = 0.005;
+/// What is applied stays while it gives a prompt so many times the tokens that what was learnt does. By how it is made up of its parts alone it never moves:
+/// where one prompt has as many figures for its tokens as the next, nothing can be learnt of that.
+const STILL: [f64; 2] = [0.995, 1.02];
 /// A public tokenizer is right, and its model's usage differs by what was not counted, unless it is off by more than this.
-const SNAP: f64 = 0.03;
-/// The same of the fixed part, in tokens.
+const SNAP: [f64; 2] = [0.985, 1.03];
+/// Steps of the fixed part, in tokens.
 const FIXED_STEP: f64 = 32.0;
-const FIXED_STILL: f64 = 25.0;
 /// The same of what a figure adds, in tokens.
 const FIGURE_STEP: f64 = 0.05;
-const FIGURE_STILL: f64 = 0.04;
 /// What a figure adds at the least and at the most. As it cannot take more than a token has, no part of a prompt has less than none.
 const FIGURE: [f64; 2] = [-0.1, 1.0];
 /// Figures that weigh as much as one tool does in `estimate`.
@@ -133,15 +132,19 @@ impl Lessons {
         self.learner.ratio(prompt) * prompt.weight
     }
 
-    /// Moves what is applied by whole steps, if what was learnt is far enough from it.
-    fn settle(&mut self) -> [f64; 3] {
-        let (ratio, fixed, figure) = self.learner.parts();
-        let learnt = [ratio.clamp(LEAST, MOST), (figure / FIGURES).clamp(FIGURE[0], FIGURE[1]), fixed.clamp(-FIXED_MOST, FIXED_MOST)];
-        let steps = [(STEP, STILL), (FIGURE_STEP, FIGURE_STILL), (FIXED_STEP, FIXED_STILL)];
-        for ((applied, learnt), (step, still)) in self.applied.iter_mut().zip(learnt).zip(steps) {
-            if (learnt - *applied).abs() > still {
-                *applied = (learnt / step).round() * step;
-            }
+    /// What is applied to such a prompt: what was before, unless that gives more or less than so many times the tokens that are expected.
+    fn settle(&mut self, prompt: Prompt, still: [f64; 2]) -> [f64; 3] {
+        let (expected, figures) = (self.expected(prompt), prompt.tools * FIGURES);
+        let [ratio, figure, fixed] = self.applied;
+        let share = (ratio * prompt.weight + figure * figures + fixed) / expected;
+        if !(still[0]..=still[1]).contains(&share) {
+            let (_, fixed, figure) = self.learner.parts();
+            let nearest = |part: f64, step: f64| (part / step).round() * step;
+            let figure = nearest((figure / FIGURES).clamp(FIGURE[0], FIGURE[1]), FIGURE_STEP);
+            let fixed = nearest(fixed.clamp(-FIXED_MOST, FIXED_MOST), FIXED_STEP);
+            // The ratio makes up for what the others are bounded or rounded by.
+            let ratio = ((expected - figure * figures - fixed) / prompt.weight).clamp(LEAST, MOST);
+            self.applied = [(ratio / STEP).ceil() * STEP, figure, fixed];
         }
         self.applied
     }
@@ -157,10 +160,7 @@ impl Corrections {
             models.insert(key, Lessons::new(guess.map_or(family.ratio, by_guess)));
         }
         let Some(lessons) = models.get_mut(&key) else { return Correction::NONE };
-        let [ratio, figure, fixed] = lessons.settle();
-        if family.is_own && (ratio - 1.0).abs() <= SNAP {
-            return Correction::NONE;
-        }
+        let [ratio, figure, fixed] = lessons.settle(prompt(counted), if family.is_own { SNAP } else { STILL });
         let signed = |part: f64| i64::try_from(whole(part.abs())).unwrap_or(0) * if part < 0.0 { -1 } else { 1 };
         Correction { ratio: signed(ratio * MILLION), figure: signed(figure * MILLION), fixed: signed(fixed) }
     }

@@ -8,11 +8,11 @@ use tokio::time::Instant;
 use super::{
     Budget, Models, Plan, Verdict, Weights, Window,
     correct::Correction,
-    count::{Counting, Family, Frame, Tokens},
+    count::{Counting, Family, Frame, Tokens, Weighed},
     plan, prompt,
     windows::is_ollama,
 };
-use crate::wire::{Call, Dialect, Edit, Outline, Overflow, apply};
+use crate::wire::{Call, Dialect, Edit, Outline, Overflow, Piece, apply};
 
 /// How often less is asked for, where a prompt is to be trimmed as far as it can be.
 const ROUNDS: u8 = 3;
@@ -139,7 +139,7 @@ impl Models {
             counted = Counted::of(total, correction, family);
         }
         let weights = correction.apply(&weighed);
-        Fitting { body, outline: &outline, counting, weights, correction, counted, room }.fit()
+        Fitting { body, outline: &outline, counting, weighed, weights, correction, counted, room }.fit()
     }
 
     /// A reply told how many tokens a prompt was that had been counted: of what was sent, trimmed or not. Says whether the upstream seems to have read all of
@@ -211,6 +211,7 @@ struct Fitting<'a> {
     body: &'a Bytes,
     outline: &'a Outline,
     counting: Counting,
+    weighed: Weighed,
     /// Corrected.
     weights: Weights,
     correction: Correction,
@@ -220,11 +221,25 @@ struct Fitting<'a> {
 
 impl Fitting<'_> {
     fn fit(mut self) -> Fit {
-        let least = match self.plan(self.room.budget) {
-            Verdict::Fits => return Fit::Untouched(Some(self.counted)),
-            Verdict::Trim(plan) => return self.trimmed(&plan),
-            Verdict::TooLarge(least) => least,
-        };
+        let (mut budget, mut least) = (self.room.budget, 0);
+        for _ in 0..ROUNDS {
+            match self.plan(budget) {
+                Verdict::Fits => return Fit::Untouched(Some(self.counted)),
+                Verdict::Trim(plan) => {
+                    let left = self.left(&plan.edits);
+                    // The parts of a prompt are rounded each by itself: together they may be a token more than what is left of them.
+                    let over = self.correction.total(left).saturating_sub(self.room.budget.most);
+                    if over == 0 {
+                        return self.trimmed(&plan, left);
+                    }
+                    (budget.most, least) = (budget.most.saturating_sub(over), self.room.budget.most + over);
+                }
+                Verdict::TooLarge(tokens) => {
+                    least = tokens;
+                    break;
+                }
+            }
+        }
         let (tokens, most) = (self.counted.tokens, self.room.budget.most);
         // Beyond doubt where even four fifths of an estimate are too many.
         if self.room.is_certain && (self.counted.is_exact || least / 5 * 4 > most) {
@@ -232,10 +247,12 @@ impl Fitting<'_> {
             return Fit::TooLarge(TooLarge { tokens, least, window, answer });
         }
         // As far as it goes: the count may be too high.
-        let mut least = least;
         for _ in 0..ROUNDS {
             match self.plan(Budget { most: least, step: 1 }) {
-                Verdict::Trim(plan) => return self.trimmed(&plan),
+                Verdict::Trim(plan) => {
+                    let left = self.left(&plan.edits);
+                    return self.trimmed(&plan, left);
+                }
                 Verdict::TooLarge(more) => least = more.max(least + 1),
                 Verdict::Fits => break,
             }
@@ -248,19 +265,36 @@ impl Fitting<'_> {
         plan(self.body, self.outline, &self.weights, budget, &mut |text| correction.scale(counting.text(text, true)))
     }
 
-    fn trimmed(&self, plan: &Plan) -> Fit {
-        let body = Bytes::from(apply(self.body, &plan.edits));
-        let (before, left) = plan.tokens;
-        let part = |of: u64| u64::try_from(u128::from(of) * u128::from(left) / u128::from(before.max(1))).unwrap_or(u64::MAX);
-        let by_ours = Ours { tokens: part(self.counted.by_ours.tokens), figures: part(self.counted.by_ours.figures) };
+    fn trimmed(&self, plan: &Plan, ours: Tokens) -> Fit {
+        let (before, left) = (plan.tokens.0, self.correction.total(ours));
         Fit::Trimmed(Box::new(Trimmed {
             list: moved(&self.outline.list, &plan.edits),
-            body,
+            body: Bytes::from(apply(self.body, &plan.edits)),
             messages: plan.dropped,
             texts: plan.shortened,
             tokens: before.saturating_sub(left),
-            left: Counted { tokens: left, by_ours, ..self.counted },
+            left: Counted { tokens: left, by_ours: Ours { tokens: ours.count, figures: ours.figures }, ..self.counted },
         }))
+    }
+
+    /// What these edits leave of the prompt, as it is counted here: what replies tell of it is a lesson only beside that.
+    fn left(&mut self, edits: &[Edit]) -> Tokens {
+        let mut left = self.weighed.beside;
+        let mut edits = edits.iter().peekable();
+        for (item, (whole, weights)) in self.outline.items.iter().zip(self.weighed.items.iter().zip(&self.weighed.pieces)) {
+            while edits.next_if(|edit| edit.at.end <= item.at.start).is_some() {}
+            if edits.peek().is_some_and(|edit| edit.at.start <= item.at.start && item.at.end <= edit.at.end) {
+                continue;
+            }
+            left = left.and(*whole);
+            while let Some(edit) = edits.next_if(|edit| item.at.start <= edit.at.start && edit.at.end <= item.at.end) {
+                let is_in = |(piece, _): &(&Piece, &Tokens)| piece.at.start <= edit.at.start && edit.at.end <= piece.at.end;
+                let Some((piece, before)) = item.pieces.iter().zip(weights).find(is_in) else { continue };
+                let text = [&self.body[piece.at.start..edit.at.start], &edit.with, &self.body[edit.at.end..piece.at.end]].concat();
+                left = left.less(*before).and(self.counting.text(&text, true));
+            }
+        }
+        left
     }
 }
 

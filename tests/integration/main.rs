@@ -18,6 +18,7 @@ mod deadlines;
 mod demo;
 mod fitting;
 mod framing;
+mod growth;
 mod hangups;
 mod headers;
 mod hops;

@@ -102,6 +102,29 @@ fn what_is_applied_moves_seldom() {
     assert!(moves <= 8, "{moves}");
 }
 
+/// A conversation that grows, with as many figures for its tokens from turn to turn: how often what is applied to it moves, of 200 replies but the first 20.
+fn moves_of_a_growing_prompt(model: &str, ratio: f64) -> u32 {
+    let (corrections, family, key) = (Corrections::default(), Family::of(model), key());
+    let mut random = fastrand::Rng::with_seed(8);
+    let (mut moves, mut last, mut count) = (0, Correction::NONE, 1_000);
+    for reply in 0..200_u32 {
+        count += random.u64(50..300);
+        let counted = Tokens { figures: count / 7 + random.u64(0..count / 50), ..Tokens::added(count) };
+        let next = corrections.of(key, family, counted, None);
+        moves += u32::from(reply >= 20 && next != last);
+        last = next;
+        corrections.learn(key, family, counted, super::whole(number(count) * (ratio + 0.02 * random.f64())));
+    }
+    moves
+}
+
+#[test]
+fn what_is_applied_does_not_move_by_what_nothing_can_be_learnt_of() {
+    assert_eq!(moves_of_a_growing_prompt("gpt-4o", 0.98), 0);
+    let moves = moves_of_a_growing_prompt("llama-4", 1.02);
+    assert!(moves <= 2, "{moves}");
+}
+
 #[test]
 fn before_any_reply_a_model_begins_with_its_family_or_with_what_its_characters_have_taught() {
     let counted = Tokens::added(1000);

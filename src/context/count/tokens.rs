@@ -46,6 +46,11 @@ impl Tokens {
         Self { count: self.count + other.count, figures: self.figures + other.figures, is_exact: self.is_exact && other.is_exact }
     }
 
+    /// Without those of a part.
+    pub(in crate::context) fn less(self, part: Self) -> Self {
+        Self { count: self.count.saturating_sub(part.count), figures: self.figures.saturating_sub(part.figures), ..self }
+    }
+
     /// Of what no tokenizer has seen.
     pub(in crate::context) fn guess(count: u64) -> Self {
         Self { count, figures: 0, is_exact: false }

@@ -263,3 +263,38 @@ fn every_reply_teaches_how_its_model_counts() {
     }
     assert!(counted().tokens.abs_diff(truth) * 100 < truth * 2, "{:?} for {truth}", counted());
 }
+
+#[test]
+fn what_is_left_of_a_prompt_is_counted_as_if_it_had_come_so() {
+    for (dialect, model) in [(Dialect::OpenaiChat, "gpt-4o"), (Dialect::AnthropicMessages, "mine")] {
+        let mut body = conversation(dialect, 60, 4);
+        // Figures at one end alone, so that no share of the whole is right for what is left.
+        let list = body["messages"].as_array_mut().unwrap();
+        let said = |text: String| json!({"role": "user", "content": text});
+        list.insert(1, json!({"role": "assistant", "content": "Go on."}));
+        list.insert(2, said((0..4_000).map(|number: u32| (number * 7_919).to_string() + " ").collect()));
+        list.insert(3, json!({"role": "assistant", "content": "Yes."}));
+        list.insert(4, said("And this?".to_owned()));
+        let models = models(8_000);
+        let trimmed = trimmed(fit(&models, dialect, model, &body));
+        assert!(trimmed.messages > 0 && trimmed.left.by_ours.figures > 0);
+        let again = models.fit(asked(dialect, &call(model)), &trimmed.body, TARGET, None, Instant::now());
+        let Fit::Untouched(Some(counted)) = again else { panic!("{again:?}") };
+        assert_eq!(counted.by_ours, trimmed.left.by_ours, "{model}");
+    }
+}
+
+#[test]
+fn what_was_made_to_fit_by_a_token_is_not_touched_again() {
+    // Many short messages, each of which is rounded by itself, in windows that end everywhere among them.
+    let said =
+        |number: usize| json!({"role": if number.is_multiple_of(2) { "user" } else { "assistant" }, "content": "so ".repeat(number * 7 % 5 + 1)});
+    let body = json!({"model": "mine", "messages": (0..301).map(said).collect::<Vec<_>>()});
+    for window in 1_500..1_700 {
+        let models = models(window);
+        let first = models.fit(asked(Dialect::OpenaiChat, &call("mine")), &Bytes::from(body.to_string()), 0.999, None, Instant::now());
+        let trimmed = trimmed(first);
+        let again = models.fit(asked(Dialect::OpenaiChat, &call("mine")), &trimmed.body, 0.999, None, Instant::now());
+        assert!(trimmed.left.tokens <= window - 500 && matches!(again, Fit::Untouched(_)), "{window}: {again:?}");
+    }
+}
