@@ -23,9 +23,10 @@ const MODELS_MAX: usize = 256;
 const STEP: f64 = 0.005;
 /// What is applied stays while it gives a prompt so many times the tokens that what was learnt does. By how it is made up of its parts alone it never moves:
 /// where one prompt has as many figures for its tokens as the next, nothing can be learnt of that.
-const STILL: [f64; 2] = [0.995, 1.02];
-/// A public tokenizer is right, and its model's usage differs by what was not counted, unless it is off by more than this.
-const SNAP: [f64; 2] = [0.985, 1.03];
+const STILL: [f64; 2] = [0.99, 1.025];
+/// The same where the tokenizer is public: that is right, and usage differs by what was not counted. Too few for that are soon too many for the window; too
+/// many are no reason to move a cut.
+const SNAP: [f64; 2] = [0.985, 1.1];
 /// Steps of the fixed part, in tokens.
 const FIXED_STEP: f64 = 32.0;
 /// The same of what a figure adds, in tokens.
@@ -152,10 +153,10 @@ impl Lessons {
 
 impl Corrections {
     /// What is applied to a prompt of a model. Of one that nothing was learnt of, by `guess` (how many tokens its characters are taken to be, where that
-    /// was learnt) or by what is known of its family.
+    /// was learnt) or by what is known of its family; a tokenizer of its own is right until replies say otherwise.
     pub(super) fn of(&self, key: Key, family: Family, counted: Tokens, guess: Option<u64>) -> Correction {
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
-        if models.get(&key).is_none() && (guess.is_some() || !family.is_own) {
+        if models.get(&key).is_none() && !family.is_own {
             let by_guess = |tokens| (number(tokens) / prompt(counted).weight).clamp(family.ratio / 2.0, family.ratio * 2.0);
             models.insert(key, Lessons::new(guess.map_or(family.ratio, by_guess)));
         }

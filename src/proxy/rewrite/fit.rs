@@ -148,6 +148,7 @@ impl Refit {
     /// The upstream has said that the prompt did not fit: that is learnt, and the prompt trimmed by it. `None` where that changes nothing. To be tried once.
     pub(in crate::proxy) async fn after(self, exchange: &mut Exchange, overflow: Overflow) -> Option<Box<Trimmed>> {
         let Self { fitter, body, target } = self;
+        let overflow = of_all(exchange.record(), overflow);
         let fit = fitter.run(exchange.record(), &body, target, Some(overflow)).await;
         exchange.observe(|exchange| fitter.note_window(exchange.record()));
         match fit {
@@ -155,6 +156,16 @@ impl Refit {
             _ => None,
         }
     }
+}
+
+/// What was said of a prompt, as it would be of all that the agent sent: where it was trimmed before, the upstream has counted what was left.
+fn of_all(record: &Record, overflow: Overflow) -> Overflow {
+    let (Some(trim), Some(left)) = (&record.trim, record.counted) else { return overflow };
+    let of_all = |tokens: u64| {
+        let all = u128::from(tokens) * u128::from(left.tokens.saturating_add(trim.tokens)) / u128::from(left.tokens.max(1));
+        u64::try_from(all).unwrap_or(u64::MAX)
+    };
+    Overflow { prompt: overflow.prompt.map(of_all), ..overflow }
 }
 
 impl Prompt {
