@@ -208,7 +208,11 @@ pub(in crate::proxy) fn is_plain(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config, telemetry::fixture};
+    use crate::{
+        config,
+        context::{Counted, Ours},
+        telemetry::fixture,
+    };
 
     fn fitter(threads: usize) -> Fitter {
         let telemetry = Telemetry::start(&config::Telemetry::default(), Box::new(std::io::sink())).unwrap();
@@ -246,6 +250,18 @@ mod tests {
             assert_eq!(matches!(fit, Some(Fit::Trimmed(_))), is_trimmed, "{fit:?}");
         }
         assert_eq!((fitter.threads.available_permits(), record.skipped), (1, None));
+    }
+
+    /// A task that had outgrown its window was trimmed to a hair too much. What the upstream counted of that was taken for the whole conversation's: it went up
+    /// anew with twice the tokens.
+    #[test]
+    fn what_is_said_of_a_trimmed_prompt_is_taken_for_its_part_of_the_whole() {
+        let said = Overflow { window: Some(8000), prompt: Some(8080), answer: None };
+        let whole = Record { trim: None, counted: None, ..record() };
+        assert_eq!(of_all(&whole, said), said);
+        let left = Counted { tokens: 8000, is_exact: false, by_ours: Ours::default() };
+        let trimmed = Record { trim: Some(Trim { messages: 9, texts: 0, tokens: 12_000, at: SystemTime::now() }), counted: Some(left), ..record() };
+        assert_eq!(of_all(&trimmed, said), Overflow { prompt: Some(20_200), ..said });
     }
 
     #[test]
