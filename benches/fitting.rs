@@ -47,7 +47,7 @@ fn main() -> anyhow::Result<()> {
     for (name, size) in [("1 KB, fits", 1 << 10), ("100 KB, fits by its bytes", 100 << 10)] {
         if name.contains(&filter) {
             let body = conversation(size, 0);
-            let cost = time(1000, || (), |()| models.may_overflow(asked, black_box(body.len()), Instant::now()));
+            let cost = time(1000, || (), |()| asked.may_overflow(models.window(asked, Instant::now()), black_box(body.len())));
             writeln!(out, "{name:<34}{:>12}{:>12.5}", body.len(), cost)?;
         }
     }

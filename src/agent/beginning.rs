@@ -5,21 +5,12 @@ use super::{
     belong::Belongs,
     memory::{Asked, End, Memory},
 };
-use crate::wire::{self, Characters, Role, Usage};
+use crate::wire::{self, Beginning, Characters, Role, Usage};
 
 /// An answer is believed to be what it was counted as, if a token has at least one character and at most so many,
 const ANSWER_MOST: u64 = 10;
 /// but for so many tokens: names of tools, and what stands around their arguments, are no characters of a prompt.
 const ANSWER_FRAME: u64 = 64;
-
-/// The beginning of a prompt, as the provider has counted it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Beginning {
-    /// As [`wire::Call::prompt_weight`] says it.
-    pub weight: u64,
-    /// Tokens.
-    pub tokens: u64,
-}
 
 /// How long an exchange's prompt and answer were.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

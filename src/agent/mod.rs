@@ -24,7 +24,6 @@ use std::{
 
 use tokio::time::Instant;
 
-pub use beginning::Beginning;
 pub use caller::SELECTION;
 pub use heads::{HeadId, Heads, Known, Recalled, Trail};
 #[cfg(test)]
@@ -34,7 +33,7 @@ pub use views::{AgentView, Child, ConversationView, Counts, HangUps, RunningTool
 use heard::Heard;
 use memory::Memory;
 
-use crate::wire::{Dialect, Reply, Request, Usage};
+use crate::wire::{Beginning, Dialect, Reply, Request, Usage};
 
 /// How an agent's name is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -6,9 +6,8 @@ use tokio::time::Instant;
 
 use crate::{
     config::{Config, Selection, Trim},
-    context::{self, Asked, Models, Origin, Window},
+    context::{self, Asked, Grouped, Models, Origin, Window},
     proxy,
-    telemetry::Grouped,
     wire::{Call, Dialect},
 };
 

@@ -1,9 +1,11 @@
 //! What is known about models, and how long a prompt is: windows and prices from the bundled table and the config, tokens before the provider has
 //! counted them. No I/O, no clock.
 
+use std::fmt;
+
 use crate::{
     config::{ByModel, Config},
-    wire::{Call, Usage},
+    wire::{Beginning, Call, Usage},
 };
 
 #[cfg(test)]
@@ -42,15 +44,6 @@ pub struct Model {
 /// A prompt's length in tokens before the provider has counted it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Estimate {
-    /// Tokens.
-    pub tokens: u64,
-}
-
-/// The beginning of a prompt, as the provider has counted it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Beginning {
-    /// As [`Call::prompt_weight`] says it.
-    pub weight: u64,
     /// Tokens.
     pub tokens: u64,
 }
@@ -136,6 +129,20 @@ fn cost(prices: &Prices, usage: &Usage) -> Option<f64> {
         (usage.output.or_else(|| prices.output.is_none_or(|price| price <= 0.0).then_some(0))?, prices.output),
     ];
     parts.into_iter().try_fold(0.0, |sum, (tokens, price)| if tokens == 0 { Some(sum) } else { Some(sum + number(tokens) * price? / 1e6) })
+}
+
+/// A number with commas between its thousands.
+#[derive(Debug, Clone, Copy)]
+pub struct Grouped(pub u64);
+
+impl fmt::Display for Grouped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number) = *self;
+        if number < 1000 {
+            return write!(f, "{number}");
+        }
+        write!(f, "{},{:03}", Grouped(number / 1000), number % 1000)
+    }
 }
 
 /// As a float; beyond four thousand million, that.

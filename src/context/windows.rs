@@ -138,8 +138,20 @@ impl Learnt {
     }
 }
 
+impl Asked<'_> {
+    /// Whether a body of so many bytes may be more than fits into this window: no byte is more than one token.
+    pub fn may_overflow(self, window: Option<Window>, length: usize) -> bool {
+        if matches!(self.dialect, Dialect::OpenaiEmbeddings | Dialect::OpenaiCompletions) {
+            return false;
+        }
+        let length = u64::try_from(length).unwrap_or(u64::MAX);
+        window.is_some_and(|window| length > window.most()) || (is_ollama(self) && length > OLLAMA_LOOKED)
+    }
+}
+
 impl Models {
-    /// The window of the model that is asked; `None` where nobody knows it. What a request says of its own (Ollama's `num_ctx`) is known to `fit` alone.
+    /// The window of the model that is asked, at the cost of a look into a table; `None` where nobody knows it. What a request says of its own (Ollama's
+    /// `num_ctx`) is known to `fit` alone.
     pub fn window(&self, asked: Asked<'_>, now: Instant) -> Option<Window> {
         self.window_of(asked, None, now).map(|(window, _)| window)
     }
@@ -169,16 +181,6 @@ impl Models {
             self.learnt.named.lock().unwrap_or_else(PoisonError::into_inner).insert(self.learnt.key(asked.upstream, model), facts);
             self.learnt.any_named.store(true, Ordering::Release);
         }
-    }
-
-    /// Whether a body of so many bytes may be more than fits: no byte is more than one token. Costs a look into a table.
-    pub fn may_overflow(&self, asked: Asked<'_>, length: usize, now: Instant) -> bool {
-        if matches!(asked.dialect, Dialect::OpenaiEmbeddings | Dialect::OpenaiCompletions) {
-            return false;
-        }
-        let length = u64::try_from(length).unwrap_or(u64::MAX);
-        let most = self.window(asked, now).map(Window::most);
-        most.is_some_and(|most| length > most) || (is_ollama(asked) && length > OLLAMA_LOOKED)
     }
 
     /// The upstream has said that a prompt did not fit.

@@ -20,10 +20,10 @@ use super::{
 use crate::{
     agent::{Agents, Arrival, Known, Moment, Source},
     config::{Asking, Config},
-    context::{Beginning, Models},
+    context::Models,
     drain::{Drain, Stage},
     telemetry::{self, Telemetry},
-    wire::{Call, Dialect, Message, Request, Role, Skipped},
+    wire::{Beginning, Call, Dialect, Message, Request, Role, Skipped},
 };
 
 /// Longest id of a conversation that is taken from a header, in bytes.
@@ -137,7 +137,7 @@ impl Memory {
         record.conversation = arrived.conversation;
         record.tools = arrived.tools;
         exchange.remember(self.clone(), arrived.place);
-        arrived.beginning.map(|known| Beginning { weight: known.weight, tokens: known.tokens })
+        arrived.beginning
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) struct Upward<'a> {
 }
 
 /// Where a request's body is to ask for token counts on the agent's behalf: a stream that OpenAI's dialects answer with none unless asked.
-pub(super) fn usage(carry: &Carry, record: &Record, fitted: &Fitted) -> Option<Splice> {
+pub(super) fn usage(carry: &Carry, record: &Record, fitted: &Fitted<'_>) -> Option<Splice> {
     let Received::Whole(body, _) = &fitted.received else { return None };
     let asks = carry.include_usage && record.call.stream && record.call.include_usage != Some(true);
     Splice::usage(record.dialect.filter(|_| asks)?, body, &fitted.list)

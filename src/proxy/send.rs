@@ -47,7 +47,7 @@ pub(super) struct Sending<'a> {
     /// Whether Pillion is being stopped: then nothing is tried again.
     pub draining: bool,
     /// What may be done once where the upstream says that the prompt does not fit.
-    pub refit: Option<Refit>,
+    pub refit: Option<Refit<'a>>,
 }
 
 /// What goes on to the agent.

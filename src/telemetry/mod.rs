@@ -39,8 +39,8 @@ mod trace;
 
 use contents::Capture;
 pub use contents::{ANSWER_MAX, Captured};
-pub use logs::{Grouped, Short, Word};
 use logs::{Log, LogLayer};
+pub use logs::{Short, Word};
 pub use metrics::{ConnectionGauge, Exposition, InFlight};
 use metrics::{Metrics, Probe, Trace};
 use names::{Outcome, Reason, Side};

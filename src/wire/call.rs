@@ -48,6 +48,15 @@ pub struct Call {
     pub continues: Option<String>,
 }
 
+/// The beginning of a prompt, as the provider has counted it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beginning {
+    /// As [`Call::prompt_weight`] says it.
+    pub weight: u64,
+    /// Tokens.
+    pub tokens: u64,
+}
+
 /// `gen_ai.output.type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputType {

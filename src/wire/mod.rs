@@ -42,7 +42,7 @@ mod tools;
 mod websocket;
 mod zstd;
 
-pub use call::{Call, OutputType};
+pub use call::{Beginning, Call, OutputType};
 pub use edit::{Edit, apply};
 pub use errors::{ErrorShape, error_body, error_event};
 pub use excess::{CONTEXT_LENGTH_EXCEEDED, Excess};

@@ -176,7 +176,7 @@ fn after_an_error_that_tells_numbers_the_prompt_is_trimmed_by_them() {
     let call = Call { max_tokens: None, ..call("llama") };
     let asked = asked(Dialect::OpenaiChat, &call);
     let now = Instant::now();
-    assert!(!models.may_overflow(asked, raw.len(), now));
+    assert!(!asked.may_overflow(models.window(asked, now), raw.len()));
     let truth = exact(&raw) * 13 / 10;
     let said = Overflow { window: Some(4096), prompt: Some(truth), answer: None };
     let trimmed = trimmed(models.fit(asked, &raw, TARGET, Some(said), now));
@@ -184,7 +184,7 @@ fn after_an_error_that_tells_numbers_the_prompt_is_trimmed_by_them() {
     assert!(trimmed.left.tokens <= 3072 && trimmed.tokens + trimmed.left.tokens >= truth, "{trimmed:?}");
     assert_eq!(models.window(asked, now).map(|window| (window.tokens, window.origin)), Some((4096, Origin::Learnt)));
     // The next turn is trimmed before it is sent.
-    assert!(models.may_overflow(asked, raw.len(), now));
+    assert!(asked.may_overflow(models.window(asked, now), raw.len()));
     assert!(matches!(models.fit(asked, &raw, TARGET, None, now), Fit::Trimmed(_)));
 }
 

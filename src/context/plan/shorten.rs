@@ -3,6 +3,9 @@
 
 use std::ops::Range;
 
+use super::wide;
+use crate::context::Grouped;
+
 /// Blanks are looked for so near to where a text is to be cut, in bytes.
 const BLANK_NEAR: usize = 48;
 
@@ -37,7 +40,7 @@ pub(super) fn shorten(text: &[u8], tokens: u64, keep: u64) -> Option<Shortening>
     let left_out = wide(end.checked_sub(start)?).checked_mul(tokens)?.checked_div(length)?;
     let before = if start == 0 || text[..start].ends_with(br"\n") { "" } else { r"\n" };
     let after = if end == text.len() { "" } else { r"\n" };
-    let marker = format!("{before}[\u{2026} {} tokens left out \u{2026}]{after}", grouped(left_out.max(1)));
+    let marker = format!("{before}[\u{2026} {} tokens left out \u{2026}]{after}", Grouped(left_out.max(1)));
     (marker.len() < end - start).then_some(Shortening { cut: start..end, marker })
 }
 
@@ -92,21 +95,4 @@ fn escape_around(text: &[u8], at: usize) -> Option<usize> {
 fn is_surrogate(text: &[u8], at: usize, x: std::ops::RangeInclusive<u8>) -> bool {
     let Some([b'\\', b'u', b'd' | b'D', digit, ..]) = text.get(at..at + 6) else { return false };
     x.contains(&digit.to_ascii_lowercase())
-}
-
-/// `5,120`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.char_indices() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-fn wide(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
 }

@@ -158,9 +158,11 @@ fn only_a_body_that_may_be_too_long_is_looked_at() {
         ("ollama", "unknown", 2049, true),
         ("ollama", "llama3:8b", 2049, true),
     ] {
-        assert_eq!(models.may_overflow(asked(provider, &call(model, None)), length, now), expected, "{provider} {model} {length}");
+        let call = call(model, None);
+        let asked = asked(provider, &call);
+        assert_eq!(asked.may_overflow(models.window(asked, now), length), expected, "{provider} {model} {length}");
     }
     let embedded = call("text-embedding-3-small", None);
     let asked = Asked { dialect: Dialect::OpenaiEmbeddings, ..asked("openai", &embedded) };
-    assert!(!models.may_overflow(asked, 1 << 30, now));
+    assert!(!asked.may_overflow(models.window(asked, now), 1 << 30));
 }

@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     config::{Trim as Wanted, Trimming},
-    context::{Asked, Fit, Models, Trimmed},
+    context::{Asked, Fit, Models, Trimmed, Window},
     drain,
     proxy::{exchange::Exchange, receive::Received, refusal::Refusal},
     telemetry::{Record, Telemetry, Trim},
@@ -30,8 +30,8 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 /// No more than this part of what the agent itself waits.
 const WAIT_PART: u32 = 4;
 
-/// Makes prompts fit. Cheap to clone.
-#[derive(Debug, Clone)]
+/// Makes prompts fit.
+#[derive(Debug)]
 pub(in crate::proxy) struct Fitter {
     models: Arc<Models>,
     /// So many prompts are counted at one time: on all cores but one, which is the traffic's.
@@ -41,7 +41,7 @@ pub(in crate::proxy) struct Fitter {
 
 /// A request's body on its way up, now that it fits as far as can be told.
 #[derive(Debug)]
-pub(in crate::proxy) struct Fitted {
+pub(in crate::proxy) struct Fitted<'a> {
     /// What goes up.
     pub received: Received,
     /// Where its list of messages lies, if that is known.
@@ -49,13 +49,13 @@ pub(in crate::proxy) struct Fitted {
     /// Whether it is another than the agent's.
     pub is_trimmed: bool,
     /// What may be done where the upstream says that it does not fit all the same.
-    pub refit: Option<Refit>,
+    pub refit: Option<Refit<'a>>,
 }
 
 /// A prompt as it came, to be trimmed by what the upstream says of it.
 #[derive(Debug)]
-pub(in crate::proxy) struct Refit {
-    fitter: Fitter,
+pub(in crate::proxy) struct Refit<'a> {
+    fitter: &'a Fitter,
     body: Bytes,
     target: f64,
 }
@@ -82,11 +82,11 @@ impl Fitter {
         exchange: &mut Exchange,
         (headers, wanted): (&HeaderMap, Trimming),
         (mut received, list): (Received, Range<usize>),
-    ) -> Result<Fitted, Refusal> {
+    ) -> Result<Fitted<'_>, Refusal> {
         let as_it_came = |received, list, refit| Fitted { received, list, is_trimmed: false, refit };
         let may_overflow = exchange.observe(|exchange| self.measure(exchange.record(), &received));
         let Some(body) = trimmable(exchange.record(), headers, wanted, &received) else { return Ok(as_it_came(received, list, None)) };
-        let refit = Refit { fitter: self.clone(), body: body.clone(), target: wanted.target };
+        let refit = Refit { fitter: self, body: body.clone(), target: wanted.target };
         if !may_overflow {
             return Ok(as_it_came(received, list, Some(refit)));
         }
@@ -110,9 +110,9 @@ impl Fitter {
 
     /// Notes the window, and says whether the prompt may be more than fits. One whose beginning the provider holds is left alone.
     fn measure(&self, record: &mut Record, received: &Received) -> bool {
-        self.note_window(record);
+        let window = self.note_window(record);
         let Some(asked) = record.asked() else { return false };
-        let may_overflow = matches!(received, Received::Whole(body, _) if self.models.may_overflow(asked, body.len(), Instant::now()));
+        let may_overflow = matches!(received, Received::Whole(body, _) if asked.may_overflow(window, body.len()));
         let is_continued = asked.call.continues.is_some();
         if may_overflow && is_continued {
             record.skipped.get_or_insert("continued");
@@ -120,9 +120,10 @@ impl Fitter {
         may_overflow && !is_continued
     }
 
-    fn note_window(&self, record: &mut Record) {
-        let asked = record.asked();
-        record.prompt_window = asked.and_then(|asked| self.models.window(asked, Instant::now())).map(|window| window.tokens);
+    fn note_window(&self, record: &mut Record) -> Option<Window> {
+        let window = record.asked().and_then(|asked| self.models.window(asked, Instant::now()));
+        record.prompt_window = window.map(|window| window.tokens);
+        window
     }
 
     /// Counts and plans on a thread of its own; `None` where none is free in time, or where it meets a fault of ours. The wait is our own doing.
@@ -144,7 +145,7 @@ impl Fitter {
     }
 }
 
-impl Refit {
+impl Refit<'_> {
     /// The upstream has said that the prompt did not fit: that is learnt, and the prompt trimmed by it. `None` where that changes nothing. To be tried once.
     pub(in crate::proxy) async fn after(self, exchange: &mut Exchange, overflow: Overflow) -> Option<Box<Trimmed>> {
         let Self { fitter, body, target } = self;

@@ -20,7 +20,6 @@ mod writer;
 
 pub use escape::Word;
 pub(crate) use events::LogLayer;
-pub use text::Grouped;
 pub use time::Short;
 pub(super) use time::Timestamp;
 use writer::Writer;

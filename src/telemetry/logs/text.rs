@@ -9,6 +9,7 @@ use super::{
     time::{Short, TimeOfDay},
 };
 use crate::{
+    context::Grouped,
     telemetry::{
         names::{Outcome, Reason, UNKNOWN, inferred_from, tool_error},
         record::{Attempt, Record, Trim},
@@ -112,20 +113,6 @@ fn trimmed(out: &mut String, record: &Record) -> fmt::Result {
         _ => write!(out, "{} and {}", some(messages, "message"), some(texts, "text"))?,
     }
     write!(out, ", {}", some(tokens, "token"))
-}
-
-/// A number with commas between its thousands.
-#[derive(Debug, Clone, Copy)]
-pub struct Grouped(pub u64);
-
-impl fmt::Display for Grouped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(number) = *self;
-        if number < 1000 {
-            return write!(f, "{number}");
-        }
-        write!(f, "{},{:03}", Grouped(number / 1000), number % 1000)
-    }
 }
 
 /// `after get_weather 1.5s TimeoutError`: whose results the request brought; `calls search ×2`: what the answer calls.
