@@ -97,7 +97,11 @@ impl Fitter {
                 let refit = received.reserve(trimmed.body.len()).then_some(refit);
                 Ok(Fitted { received: received.with(trimmed.body), list: trimmed.list, is_trimmed: true, refit })
             }
-            Some(Fit::TooLarge(large)) => Err(Refusal::too_large(&large, exchange.record().dialect)),
+            Some(Fit::TooLarge(large)) => {
+                let record = exchange.record();
+                record.prompt_tokens = Some(large.tokens);
+                Err(Refusal::too_large(&large, record.dialect))
+            }
             Some(Fit::Untouched(counted)) => {
                 let record = exchange.record();
                 record.counted = counted;

@@ -46,6 +46,9 @@ async fn in_each_dialect_the_answer_is_its_own_and_nothing_goes_up() {
         let metrics = pair.proxy.settle_as("refused").await;
         assert_eq!(count(&metrics, "pillion_refusals_total", &[("reason", "context_too_large")]), 1, "{target}");
         assert_eq!((count(&metrics, "pillion_attempts_total", &[]), count(&metrics, "pillion_held_bytes", &[])), (0, 0), "{target}");
+        // What is reported is what was counted, and told where the provider tells it.
+        let tokens = count(&metrics, "pillion_prompt_tokens_sum", &[]).to_string();
+        assert!(matches!(target, "/v1/responses" | "/api/chat") || reply.text().contains(&tokens), "{target}: {tokens}, {error}");
     }
 }
 
