@@ -1,0 +1,258 @@
+//! The programs of the documentation are run as a reader would run them, in front of a simulated model and behind Pillion, and what the pages
+//! say of them (printed, logged, answered by the admin port) is what came of it. Sections stand alone: each begins with a stage of its own.
+
+use std::{ffi::OsString, fmt::Write as _, fs, path::Path};
+
+use regex::Regex;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{
+    installed::Client,
+    pages::{self, Block, Page},
+    stage::{Ended, Server, run, said},
+};
+
+/// One test a page.
+macro_rules! pages {
+    ($($name:ident: $page:literal),+ $(,)?) => {
+        const PAGES: &[&str] = &[$($page),+];
+        $(
+            #[tokio::test]
+            async fn $name() {
+                Reader::of($page).reads().await;
+            }
+        )+
+    };
+}
+
+pages! {
+    autogen: "docs/frameworks/autogen.md",
+    autogen_classic_and_ag2: "docs/frameworks/autogen-classic-ag2.md",
+    openai_agents: "docs/frameworks/openai-agents.md",
+    langgraph: "docs/frameworks/langgraph.md",
+    pydantic_ai: "docs/frameworks/pydantic-ai.md",
+    openai_js: "docs/frameworks/openai-js.md",
+    sdks: "docs/frameworks/sdks.md",
+    timeout_error_when_scaling: "docs/troubleshooting/timeout-error-when-scaling.md",
+    timeout_error_in_production: "docs/troubleshooting/timeout-error-in-production.md",
+    chain_execution_stuck_when_scaling: "docs/troubleshooting/chain-execution-stuck-when-scaling.md",
+    intermittent_500_errors: "docs/troubleshooting/intermittent-500-errors.md",
+}
+
+#[test]
+fn every_page_with_programs_is_run() {
+    let is_run = |page: &Page| page.blocks().iter().any(|block| block.mark.starts_with("runs"));
+    let with_programs: Vec<_> = pages::all().into_iter().filter(is_run).map(|page| page.name).collect();
+    let mut run = PAGES.to_vec();
+    run.sort_unstable();
+    assert_eq!(with_programs, run);
+}
+
+/// Someone who tries what a page says.
+struct Reader {
+    page: Page,
+    folder: tempfile::TempDir,
+    /// The page as it should be, as far as it has been read.
+    mended: String,
+    wrong: String,
+}
+
+/// What stands while a program runs, and what it came to.
+struct Stage {
+    model: Server,
+    pillion: Server,
+    ended: Ended,
+}
+
+impl Reader {
+    fn of(name: &str) -> Self {
+        let page = Page::read(name);
+        Self { mended: page.text.clone(), page, folder: tempfile::tempdir().unwrap(), wrong: String::new() }
+    }
+
+    /// Runs each program with what was said before it in its section, and compares what is said after it.
+    async fn reads(mut self) {
+        let (mut section, mut stage): (_, Option<Stage>) = (usize::MAX, None);
+        let (mut model, mut config) = (String::new(), String::new());
+        let mut later: Vec<Block> = Vec::new();
+        for block in self.page.blocks() {
+            if block.section != section {
+                (section, model, config) = (block.section, String::new(), String::new());
+            }
+            match (block.language.as_str(), block.mark.split_once(' ').unwrap_or((&block.mark, ""))) {
+                ("yaml", ("model", _)) => model.clone_from(&block.text),
+                ("yaml", ("config", _)) => config.clone_from(&block.text),
+                (_, ("runs", how)) => {
+                    self.compare(stage.take(), std::mem::take(&mut later)).await;
+                    stage = Some(self.run(&block, how, (&model, &config)).await);
+                }
+                (_, ("printed" | "logged" | "answers", _)) => later.push(block),
+                _ => {}
+            }
+        }
+        self.compare(stage, later).await;
+        if !self.wrong.is_empty() {
+            let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&self.page.name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, &self.mended).unwrap();
+            panic!("{}\nif that is for the better, keep {} as {}", self.wrong, path.display(), self.page.name);
+        }
+    }
+
+    /// `how`: `with CLIENT`, and `ends with CODE` where that is not 0.
+    async fn run(&self, block: &Block, how: &str, (script, config): (&str, &str)) -> Stage {
+        let (client, code) = how.strip_prefix("with ").map_or((how, 0), |how| {
+            let (client, code) = how.split_once(", ends with ").unwrap_or((how, "0"));
+            (client, code.parse().unwrap())
+        });
+        let model = self.server(&["simulate", "--listen", "127.0.0.1:0"], ("--script", script), "listening on ").await;
+        let carrying = ["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--upstream", &model.url];
+        let pillion = self.server(&carrying, ("--config", config), "agents connect to ").await;
+        let addresses = addresses(&model, &pillion);
+        let text = addresses.iter().fold(block.text.clone(), |text, (shown, real)| text.replace(shown, real));
+        let client = Client::ALL.into_iter().find(|known| known.folder() == client).unwrap_or_else(|| panic!("{}: {client}?", self.page.at(block)));
+        let program = self.folder.path().join("program").with_extension(client.extension());
+        fs::write(&program, text).unwrap();
+        let keys = ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"].map(|name| (name, "sk-of-a-test".to_owned()));
+        let home = [("HOME", self.folder.path().to_str().unwrap().to_owned())];
+        let variables: Vec<_> = client.variables().into_iter().chain(keys).chain(home).collect();
+        let command: [OsString; 2] = [client.interpreter(), program.into()];
+        let mut ended = run(&command, &variables).await;
+        assert_eq!(ended.code, Some(code), "{}: {}", self.page.at(block), said(&ended));
+        for (shown, real) in &addresses {
+            ended.stdout = ended.stdout.replace(real, shown);
+        }
+        Stage { model, pillion, ended }
+    }
+
+    async fn server(&self, arguments: &[&str], (flag, text): (&str, &str), announcement: &str) -> Server {
+        let path = self.folder.path().join("file.yaml");
+        fs::write(&path, text).unwrap();
+        let file = if text.is_empty() { [].as_slice() } else { &[flag, path.to_str().unwrap()] };
+        Server::start(&[arguments, file].concat(), &[], announcement).await
+    }
+
+    async fn compare(&mut self, stage: Option<Stage>, blocks: Vec<Block>) {
+        let Some(Stage { model, pillion, ended }) = stage else { return };
+        let admin = pillion.metrics.as_deref().unwrap().trim_end_matches("/metrics").to_owned();
+        let addresses = addresses(&model, &pillion);
+        let mut answers = Vec::new();
+        for block in &blocks {
+            let path = block.mark.strip_prefix("answers ");
+            answers.push(if let Some(path) = path { get(&admin, path).await } else { String::new() });
+        }
+        let log = pillion.stop().await;
+        model.stop().await;
+        let log = addresses.iter().fold(log, |log, (shown, real)| log.replace(real, shown));
+        // Of an exchange, or a warning: not the story of the process itself.
+        let log: String = log.lines().filter(|line| !line.contains(" info ")).fold(String::new(), |log, line| log + line + "\n");
+        for (block, answer) in blocks.iter().zip(answers) {
+            match block.mark.as_str() {
+                "printed" => self.hold(block, &ended.stdout, is_like(&block.text, &ended.stdout)),
+                "logged" => self.hold(block, &log, is_like(&block.text, &log)),
+                _ => {
+                    let (shown, got) = (serde_json::from_str(&block.text), serde_json::from_str::<Value>(&answer).unwrap());
+                    let pretty = serde_json::to_string_pretty(&got).unwrap() + "\n";
+                    self.hold(block, &pretty, shown.is_ok_and(|shown: Value| is_part(&shown, &got)));
+                }
+            }
+        }
+    }
+
+    fn hold(&mut self, block: &Block, got: &str, holds: bool) {
+        if !holds {
+            let at = self.page.at(block);
+            let _ = write!(self.wrong, "{at} ({}) is not what came of it:\n{got}\n", block.mark);
+            let fenced = |text: &str| format!("<!-- {} -->\n```{}\n{text}```\n", block.mark, block.language);
+            self.mended = self.mended.replacen(&fenced(&block.text), &fenced(got), 1);
+        }
+    }
+}
+
+/// The addresses of the pages, and those that stand for them.
+fn addresses(model: &Server, pillion: &Server) -> [(&'static str, String); 3] {
+    let bare = |url: &str| url.trim_start_matches("http://").trim_end_matches("/metrics").to_owned();
+    let admin = pillion.metrics.as_deref().unwrap();
+    [("127.0.0.1:4100", bare(&pillion.url)), ("127.0.0.1:4101", bare(admin)), ("127.0.0.1:4110", bare(&model.url))]
+}
+
+/// Equal but for times, durations and ids; `…` stands for anything, alone on its line for any lines.
+fn is_like(shown: &str, got: &str) -> bool {
+    let lines = |text: &str| text.lines().map(shape).collect::<Vec<_>>();
+    lines_match(&lines(shown), &lines(got))
+}
+
+fn lines_match(shown: &[String], got: &[String]) -> bool {
+    match (shown.split_first(), got.split_first()) {
+        (None, _) => got.is_empty(),
+        (Some((first, rest)), _) if first == "…" => (0..=got.len()).any(|from| lines_match(rest, &got[from..])),
+        (Some((first, rest)), Some((line, others))) => line_matches(first, line) && lines_match(rest, others),
+        (Some(_), None) => false,
+    }
+}
+
+fn line_matches(shown: &str, got: &str) -> bool {
+    let mut rest = got;
+    let pieces: Vec<_> = shown.split('…').collect();
+    let starts = rest.starts_with(pieces[0]);
+    let found = pieces.iter().all(|piece| {
+        let at = rest.find(piece);
+        rest = at.map_or(rest, |at| &rest[at + piece.len()..]);
+        at.is_some()
+    });
+    starts && found && (rest.is_empty() || shown.ends_with('…') || (pieces.len() > 1 && got.ends_with(pieces[pieces.len() - 1])))
+}
+
+fn shape(line: &str) -> String {
+    let mut text = line.to_owned();
+    for (pattern, word) in [
+        (r"\d\d:\d\d:\d\d\.\d{3}", "TIME"),
+        (r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "TIME"),
+        (r"\b[0-9a-f]{16,}\b", "ID"),
+        (r"\b[0-9]+(\.[0-9]+)?(ns|µs|ms|s|m)\b", "TIME"),
+    ] {
+        text = Regex::new(pattern).unwrap().replace_all(&text, word).into_owned();
+    }
+    text
+}
+
+/// Whether all that is shown is there: keys of objects, items of lists in order, texts but for ids and times, fractions of any size.
+fn is_part(shown: &Value, got: &Value) -> bool {
+    match (shown, got) {
+        (Value::Object(shown), Value::Object(got)) => shown.iter().all(|(key, value)| got.get(key).is_some_and(|got| is_part(value, got))),
+        (Value::Array(shown), Value::Array(got)) => {
+            let mut rest = got.iter();
+            shown.iter().all(|item| rest.any(|got| is_part(item, got)))
+        }
+        (Value::String(shown), Value::String(got)) => line_matches(&shape(shown), &shape(got)),
+        (Value::Number(shown), Value::Number(got)) => shown == got || (shown.is_f64() && got.is_f64()),
+        _ => shown == got,
+    }
+}
+
+async fn get(url: &str, path: &str) -> String {
+    let address = url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.unwrap();
+    reply.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+#[test]
+fn a_page_is_held_to_what_it_says() {
+    let log = "12:24:23.437 ok    planner → openai gpt-4o 200 1.24s in 812\n";
+    assert!(is_like("09:00:00.000 ok    planner → openai gpt-4o 200 2s in 812\n", log) && is_like("… planner → … in 812\n", log));
+    assert!(is_like("…\n", log) && is_like("…\n… in 812\n…\n", log) && is_like("12:24:23.437 ok …\n", log));
+    for other in ["", "… writer → …\n", "12:24:23.437 ok    planner → openai gpt-4o 200 1.24s in 813\n", "… in 8\n", "planner …\n"] {
+        assert!(!is_like(other, log), "{other}");
+    }
+    let got = serde_json::json!({"agents": [{"name": "a", "p50_seconds": 0.3, "ok": 2}], "truncated": false});
+    assert!(is_part(&serde_json::json!({"agents": [{"name": "a", "p50_seconds": 1.5}]}), &got));
+    assert!(!is_part(&serde_json::json!({"agents": [{"name": "a", "ok": 3}]}), &got));
+}
