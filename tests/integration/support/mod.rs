@@ -8,6 +8,7 @@ pub(crate) mod captures;
 mod metrics;
 mod model;
 mod peer;
+pub(crate) mod promql;
 mod proxy;
 mod reply;
 mod shield;
