@@ -32,6 +32,7 @@ macro_rules! pages {
 pages! {
     autogen: "docs/frameworks/autogen.md",
     autogen_classic_and_ag2: "docs/frameworks/autogen-classic-ag2.md",
+    crewai: "docs/frameworks/crewai.md",
     openai_agents: "docs/frameworks/openai-agents.md",
     langgraph: "docs/frameworks/langgraph.md",
     pydantic_ai: "docs/frameworks/pydantic-ai.md",
@@ -45,7 +46,7 @@ pages! {
 
 #[test]
 fn every_page_with_programs_is_run() {
-    let is_run = |page: &Page| page.blocks().iter().any(|block| block.mark.starts_with("runs"));
+    let is_run = |page: &Page| page.blocks().iter().any(|block| block.mark.starts_with("runs") || block.mark == "parsed");
     let with_programs: Vec<_> = pages::all().into_iter().filter(is_run).map(|page| page.name).collect();
     let mut run = PAGES.to_vec();
     run.sort_unstable();
@@ -90,7 +91,8 @@ impl Reader {
                     self.compare(stage.take(), std::mem::take(&mut later)).await;
                     stage = Some(self.run(&block, how, (&model, &config)).await);
                 }
-                (_, ("printed" | "logged" | "answers", _)) => later.push(block),
+                (_, ("printed" | "logged" | "answers" | "finds", _)) => later.push(block),
+                ("python", ("parsed", _)) => self.parses(&block).await,
                 _ => {}
             }
         }
@@ -129,6 +131,16 @@ impl Reader {
         Stage { model, pillion, ended }
     }
 
+    /// Of a program that is too large to be run each time, that it is one.
+    async fn parses(&self, block: &Block) {
+        let program = self.folder.path().join("program.py");
+        fs::write(&program, &block.text).unwrap();
+        let check = ["-c".into(), "import ast, sys; ast.parse(open(sys.argv[1]).read())".into(), program.into()];
+        let command: Vec<OsString> = [Client::Current.interpreter()].into_iter().chain(check).collect();
+        let ended = run(&command, &[]).await;
+        assert_eq!(ended.code, Some(0), "{}: {}", self.page.at(block), said(&ended));
+    }
+
     async fn server(&self, arguments: &[&str], (flag, text): (&str, &str), announcement: &str) -> Server {
         let path = self.folder.path().join("file.yaml");
         fs::write(&path, text).unwrap();
@@ -142,7 +154,7 @@ impl Reader {
         let addresses = addresses(&model, &pillion);
         let mut answers = Vec::new();
         for block in &blocks {
-            let path = block.mark.strip_prefix("answers ");
+            let path = if block.mark == "finds" { Some("/metrics") } else { block.mark.strip_prefix("answers ") };
             answers.push(if let Some(path) = path { get(&admin, path).await } else { String::new() });
         }
         let log = pillion.stop().await;
@@ -154,6 +166,12 @@ impl Reader {
             match block.mark.as_str() {
                 "printed" => self.hold(block, &ended.stdout, is_like(&block.text, &ended.stdout)),
                 "logged" => self.hold(block, &log, is_like(&block.text, &log)),
+                "finds" => {
+                    let missing = selected(&block.text).into_iter().find(|selector| !selector.is_found(&answer));
+                    if let Some(Selector { metric, .. }) = missing {
+                        let _ = writeln!(self.wrong, "{}: no series of {metric} fits {}", self.page.at(block), block.text);
+                    }
+                }
                 _ => {
                     let (shown, got) = (serde_json::from_str(&block.text), serde_json::from_str::<Value>(&answer).unwrap());
                     let pretty = serde_json::to_string_pretty(&got).unwrap() + "\n";
@@ -231,6 +249,46 @@ fn is_part(shown: &Value, got: &Value) -> bool {
         (Value::String(shown), Value::String(got)) => line_matches(&shape(shown), &shape(got)),
         (Value::Number(shown), Value::Number(got)) => shown == got || (shown.is_f64() && got.is_f64()),
         _ => shown == got,
+    }
+}
+
+/// What a query asks for: a metric, and what its labels shall be.
+struct Selector {
+    metric: String,
+    matchers: Vec<(String, String, String)>,
+}
+
+/// The selectors of a query. That they are all valid is looked at elsewhere.
+fn selected(query: &str) -> Vec<Selector> {
+    let selector = Regex::new(r"\b((?:pillion|gen_ai_client)_[a-z_]+)(?:\{([^}]*)\})?").unwrap();
+    let matcher = Regex::new(r#"([a-z_]+)(=~|!~|!=|=)"([^"]*)""#).unwrap();
+    let matchers = |text: &str| matcher.captures_iter(text).map(|found| (found[1].to_owned(), found[2].to_owned(), found[3].to_owned())).collect();
+    let all = selector.captures_iter(query);
+    all.map(|found| Selector { metric: found[1].to_owned(), matchers: matchers(found.get(2).map_or("", |text| text.as_str())) }).collect()
+}
+
+impl Selector {
+    /// Whether a page of metrics has a series of it that is not 0.
+    fn is_found(&self, page: &str) -> bool {
+        let series = Regex::new(r"(?m)^([a-z_]+)(?:\{(.*)\})? (\S+)$").unwrap();
+        let label = |labels: &str, name: &str| {
+            let pattern = Regex::new(&format!(r#"(?:^|,){name}="([^"]*)""#)).unwrap();
+            pattern.captures(labels).map(|found| found[1].to_owned()).unwrap_or_default()
+        };
+        let fits = |labels: &str, (name, op, wanted): &(String, String, String)| {
+            let value = label(labels, name);
+            let matches = || Regex::new(&format!("^(?:{wanted})$")).unwrap().is_match(&value);
+            match op.as_str() {
+                "=" => value == *wanted,
+                "!=" => value != *wanted,
+                "=~" => matches(),
+                _ => !matches(),
+            }
+        };
+        series.captures_iter(page).any(|found| {
+            let labels = found.get(2).map_or("", |text| text.as_str());
+            found[1] == *self.metric && found[3].parse::<f64>().is_ok_and(|value| value > 0.0) && self.matchers.iter().all(|matcher| fits(labels, matcher))
+        })
     }
 }
 
