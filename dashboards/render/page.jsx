@@ -37,21 +37,21 @@ async function frames(panel, variables) {
     const data = target.instant
       ? await prometheus('query', { query, time: END })
       : await prometheus('query_range', { query, start: END - RANGE, end: END, step });
-    if (target.format === 'table') return [table(target, data.result)];
+    if (target.format === 'table') return [table(target, data.result, panel.targets.length > 1 ? `Value #${target.refId}` : 'Value')];
     return data.result.map((series) => line(target, series, step));
   }));
   return all.flat();
 }
 
 // One row for each series, one column for each label: as Grafana's data source does for the format `table`.
-function table(target, result) {
+function table(target, result, value) {
   const labels = [...new Set(result.flatMap((series) => Object.keys(series.metric)))].filter((name) => name !== '__name__').sort();
   return createDataFrame({
     refId: target.refId,
     fields: [
       { name: 'Time', type: FieldType.time, values: result.map(() => END * 1000) },
       ...labels.map((name) => ({ name, type: FieldType.string, values: result.map((series) => series.metric[name] ?? '') })),
-      { name: `Value #${target.refId}`, type: FieldType.number, values: result.map((series) => Number(series.value[1])) },
+      { name: value, type: FieldType.number, values: result.map((series) => Number(series.value[1])) },
     ],
   });
 }
