@@ -17,6 +17,7 @@ mod contents;
 mod crowds;
 mod deadlines;
 mod demo;
+mod docs;
 mod fitting;
 mod framing;
 mod growth;
