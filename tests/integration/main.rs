@@ -10,6 +10,7 @@ mod architecture;
 mod attribution;
 mod captures;
 mod carry;
+mod chart;
 mod compressed;
 mod connections;
 mod contents;
