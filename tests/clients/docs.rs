@@ -1,6 +1,8 @@
 //! The programs of the documentation are run as a reader would run them, in front of a simulated model and behind Pillion, and what the pages
 //! say of them (printed, logged, answered by the admin port) is what came of it. Sections stand alone: each begins with a stage of its own.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a page that cannot be tried has failed")]
+
 use std::{ffi::OsString, fmt::Write as _, fs, path::Path};
 
 use regex::Regex;
@@ -287,7 +289,9 @@ impl Selector {
         };
         series.captures_iter(page).any(|found| {
             let labels = found.get(2).map_or("", |text| text.as_str());
-            found[1] == *self.metric && found[3].parse::<f64>().is_ok_and(|value| value > 0.0) && self.matchers.iter().all(|matcher| fits(labels, matcher))
+            found[1] == *self.metric
+                && found[3].parse::<f64>().is_ok_and(|value| value > 0.0)
+                && self.matchers.iter().all(|matcher| fits(labels, matcher))
         })
     }
 }

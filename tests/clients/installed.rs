@@ -18,7 +18,7 @@ pub(crate) enum Client {
     AutogenAnthropic,
     /// The classic AutoGen API.
     AutogenClassic,
-    /// LangGraph and Pydantic AI.
+    /// `LangGraph` and Pydantic AI.
     Frameworks,
     /// OpenAI's SDK for JavaScript.
     Node,

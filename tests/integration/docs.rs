@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    fmt::Write as _,
     fs,
     path::{Component, Path, PathBuf},
     process::Command,
@@ -64,7 +65,8 @@ fn of(language: &str, marks: &[&str]) -> Vec<(String, String)> {
 fn every_block_is_of_a_kind_that_is_checked() {
     let kind = |block: &Block| (block.language.clone(), block.mark.split(' ').next().unwrap_or_default().to_owned());
     let known = |block: &Block| KINDS.iter().any(|(language, mark)| (*language, *mark) == (kind(block).0.as_str(), kind(block).1.as_str()));
-    let strange: Vec<_> = blocks().into_iter().filter(|(_, block)| !known(block)).map(|(page, block)| (page.at(&block), block.section, kind(&block))).collect();
+    let strange: Vec<_> =
+        blocks().into_iter().filter(|(_, block)| !known(block)).map(|(page, block)| (page.at(&block), block.section, kind(&block))).collect();
     assert!(strange.is_empty(), "{strange:#?}");
 }
 
@@ -140,7 +142,8 @@ fn read(text: &str) -> Result<Loaded, config::Errors> {
 fn every_config_and_every_script_of_the_pages_is_valid() {
     for (at, text) in of("yaml", &["", "config"]) {
         // Files of certificates would have to exist.
-        let without_files: String = text.lines().filter(|line| !line.contains(".pem") && !line.contains(".crt")).fold(String::new(), |text, line| text + line + "\n");
+        let without_files: String =
+            text.lines().filter(|line| !line.contains(".pem") && !line.contains(".crt")).fold(String::new(), |text, line| text + line + "\n");
         if let Err(errors) = read(&without_files) {
             panic!("{at}: {errors}");
         }
@@ -168,14 +171,17 @@ fn promtool(arguments: &[&str], text: &str) {
 fn every_query_of_the_pages_is_valid_and_names_what_exists() {
     let queries = of("promql", &["", "finds"]);
     let inline = Regex::new(r"`([a-z_]+(?: by \([a-z_, ]+\))? ?\([^`]*\))`").unwrap();
-    let in_prose = pages::all().into_iter().flat_map(|page| inline.captures_iter(&page.text).map(|found| (page.name.clone(), found[1].to_owned())).collect::<Vec<_>>());
+    let in_prose = pages::all()
+        .into_iter()
+        .flat_map(|page| inline.captures_iter(&page.text).map(|found| (page.name.clone(), found[1].to_owned())).collect::<Vec<_>>());
     let in_prose = in_prose.filter(|(_, query)| query.contains("pillion_") || query.contains("gen_ai_"));
     let all: Vec<_> = queries.into_iter().chain(in_prose).collect();
     assert!(all.len() > 10);
     let mut rules = "groups:\n  - name: pages\n    rules:\n".to_owned();
     for (at, query) in &all {
         assert_eq!(promql::unknown(query, &[]), Vec::<String>::new(), "{at}: {query}");
-        rules += &format!("      - record: page\n        labels: {{at: {}}}\n        expr: {}\n", serde_json::json!(at), serde_json::json!(query));
+        let (at, query) = (serde_json::json!(at), serde_json::json!(query));
+        writeln!(rules, "      - record: page\n        labels: {{at: {at}}}\n        expr: {query}").unwrap();
     }
     promtool(&["check", "rules"], &rules);
 }

@@ -35,8 +35,14 @@ const CALLED: [(&str, &str); 4] =
     [("header", "headers"), ("api_key_sha256", "api_key"), ("client_certificate", "certificate"), ("client_key", "key")];
 /// Keys that no field is called like.
 const SAID: [(&str, &str); 4] = [
-    ("telemetry.otlp.endpoint", "Where spans go: over HTTP a base to which `/v1/traces` is added, over gRPC scheme, host and port. Without it they go nowhere."),
-    ("upstreams.NAME.url", "Where it is. Its own path goes in front of the request's; `unix:///run/model.sock:/v1` is a Unix socket, and behind the colon a path."),
+    (
+        "telemetry.otlp.endpoint",
+        "Where spans go: over HTTP a base to which `/v1/traces` is added, over gRPC scheme, host and port. Without it they go nowhere.",
+    ),
+    (
+        "upstreams.NAME.url",
+        "Where it is. Its own path goes in front of the request's; `unix:///run/model.sock:/v1` is a Unix socket, and behind the colon a path.",
+    ),
     ("telemetry.otlp.client_certificate", "A PEM file of our certificate and those between it and its root, where the receiver wants to know us."),
     ("telemetry.otlp.client_key", "A PEM file of the key to it."),
 ];
@@ -45,7 +51,10 @@ const POLICIES: [&str; 4] = ["carry", "timeouts", "retries", "context"];
 /// What each section is for.
 const SECTIONS: [(&str, &str); 10] = [
     ("server", "The two ports and their bounds."),
-    ("upstreams", "Destinations beside the built-in ones, or in their place, by name. A name is what stands in a base URL (`http://127.0.0.1:4100/NAME/v1`), in routes and in labels."),
+    (
+        "upstreams",
+        "Destinations beside the built-in ones, or in their place, by name. A name is what stands in a base URL (`http://127.0.0.1:4100/NAME/v1`), in routes and in labels.",
+    ),
     ("routes", "The first that matches wins. Patterns are globs (`*`, `?`); one for what is not known of a request does not match."),
     ("carry", "The exceptions to transparency, each of which can be turned off."),
     ("timeouts", "The clocks. `off` stops one. Each that fires before anything was given to the agent is a 504 that names it."),
@@ -122,7 +131,9 @@ fn wanted(place: &[&str]) -> String {
     let quoted = Regex::new("; found `.*`$").unwrap();
     match message.strip_prefix("wants ") {
         Some(wanted) => quoted.replace(wanted, "").into_owned(),
-        None if message.contains("cannot be read") || message.contains("cannot read") || message.contains("of no use") => "the path of a file".to_owned(),
+        None if message.contains("cannot be read") || message.contains("cannot read") || message.contains("of no use") => {
+            "the path of a file".to_owned()
+        }
         None => quoted.replace(&message, "").replace(NONSENSE, "…"),
     }
 }
@@ -230,7 +241,11 @@ pub(super) fn page() -> String {
         told at once, with their lines. `pillion check --config pillion.yaml` prints what holds, and where each value comes from. It is read at the start alone.\n\nAs one file with comments it stands in the [README](../../README.md#configuration).\n\n"
         .to_owned();
     let mut defaults = printed("");
-    defaults.extend(printed("telemetry: {otlp: {endpoint: 'http://127.0.0.1:4318'}}").into_iter().filter(|(key, _)| key.starts_with("telemetry.otlp.") && !key.ends_with("endpoint")));
+    defaults.extend(
+        printed("telemetry: {otlp: {endpoint: 'http://127.0.0.1:4318'}}")
+            .into_iter()
+            .filter(|(key, _)| key.starts_with("telemetry.otlp.") && !key.ends_with("endpoint")),
+    );
     let Some(known) = told(&[], &format!("{{{NONSENSE}: 1}}")).remove(NONSENSE) else { panic!("a key that is none is none") };
     for section in known.strip_prefix("unknown key; known here: ").unwrap().split(", ") {
         let (place, name): (Vec<&str>, String) = match look(&[section]) {
@@ -241,7 +256,13 @@ pub(super) fn page() -> String {
             _ => panic!("{section} is no section"),
         };
         let (_, what) = SECTIONS.iter().find(|(known, _)| *known == section).unwrap_or_else(|| panic!("{section}: what is it for?"));
-        let shape = if name == section { String::new() } else if name.ends_with("[]") { "A list, each item with these keys. ".to_owned() } else { "By name, each with these keys. ".to_owned() };
+        let shape = if name == section {
+            String::new()
+        } else if name.ends_with("[]") {
+            "A list, each item with these keys. ".to_owned()
+        } else {
+            "By name, each with these keys. ".to_owned()
+        };
         writeln!(out, "## {section}\n\n{shape}{what}\n\n| key | value | default | |\n|---|---|---|---|").unwrap();
         let mut rows = Rows { out, section: name, defaults: defaults.clone() };
         rows.below(&place, "");

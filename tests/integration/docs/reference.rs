@@ -1,12 +1,14 @@
 //! The reference of metrics and of spans, made from the tables of names and from what is said of them in the source.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use pillion::telemetry::names::{
     Outcome,
     metrics::{ALL, Metric},
 };
 use regex::Regex;
+
+use crate::support::pages::ROOT;
 
 const ATTRIBUTES: &str = include_str!("../../../src/telemetry/names/attributes.rs");
 const NAMES: &str = include_str!("../../../src/telemetry/names/mod.rs");
@@ -36,6 +38,32 @@ fn variants(source: &str, name: &str) -> Vec<(String, String)> {
     found
 }
 
+/// The code that carries traffic, of the table of refusals only what makes some.
+fn carrying() -> String {
+    let folders = ["proxy", "upstream", "downstream", "telemetry/record.rs"].map(|name| Path::new(ROOT).join("src").join(name));
+    let refusals = fs::read_to_string(Path::new(ROOT).join("src/proxy/refusal.rs")).unwrap();
+    let made = refusals.split_once("\nimpl Refusal {\n").unwrap().1.split_once("\n}\n").unwrap().0.to_owned();
+    folders.iter().map(|folder| sources(folder)).chain([made]).collect()
+}
+
+fn sources(path: &Path) -> String {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+        return entries.map(|path| sources(&path)).collect();
+    }
+    let text = if path.ends_with("proxy/refusal.rs") { String::new() } else { fs::read_to_string(path).unwrap() };
+    // What a match looks for is not said there.
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    code.lines().map(|line| line.split_once("=>").map_or(line, |(_, said)| said)).fold(String::new(), |code, line| code + line + "\n")
+}
+
+/// Whether anything of today's code says so; words for later are none to be read of.
+fn is_said(kind: &str, variant: &str) -> bool {
+    let code = carrying();
+    let clock = variant.strip_prefix("Timeout").map(|clock| format!("Clock::{clock}"));
+    code.contains(&format!("{kind}::{variant}")) || clock.is_some_and(|clock| code.contains(&clock))
+}
+
 /// The words that stand for the variants of an enum: `Self::Variant => "word"` in its first `impl` of them.
 fn words(source: &str, name: &str) -> BTreeMap<String, String> {
     let all = source.split_once(&format!("\nimpl {name} {{\n")).unwrap_or_else(|| panic!("impl {name}")).1.split_once("\n}\n").unwrap().0;
@@ -48,7 +76,7 @@ fn words(source: &str, name: &str) -> BTreeMap<String, String> {
 /// `| word | meaning |` of each variant.
 fn table(out: &mut String, source: &str, name: &str) {
     let words = words(source, name);
-    for (variant, doc) in variants(source, name) {
+    for (variant, doc) in variants(source, name).into_iter().filter(|(variant, _)| name != "Reason" || is_said(name, variant)) {
         let word = words.get(&variant).unwrap_or_else(|| panic!("{name}::{variant} has no word"));
         writeln!(out, "| `{word}` | {doc} |").unwrap();
     }
@@ -56,7 +84,8 @@ fn table(out: &mut String, source: &str, name: &str) {
 
 fn listed(source: &str, name: &str) -> String {
     let words = words(source, name);
-    let all: Vec<_> = variants(source, name).iter().map(|(variant, _)| format!("`{}`", words[variant])).collect();
+    let said = variants(source, name).into_iter().filter(|(variant, _)| name != "Clock" || is_said(name, variant));
+    let all: Vec<_> = said.map(|(variant, _)| format!("`{}`", words[&variant])).collect();
     all.join(" ")
 }
 
@@ -100,7 +129,11 @@ pub(super) fn metrics() -> String {
         writeln!(out, "| `{label}` | {} |", listed(NAMES, of)).unwrap();
     }
     writeln!(out, "| `state` of connections | {} |", listed(NAMES, "ConnectionState")).unwrap();
-    writeln!(out, "| `reason` of refusals, `error_type` | [reasons](spans.md#reasons); `error_type` also an upstream's status, `\"\"` where all went well |").unwrap();
+    writeln!(
+        out,
+        "| `reason` of refusals, `error_type` | [reasons](spans.md#reasons); `error_type` also an upstream's status, `\"\"` where all went well |"
+    )
+    .unwrap();
     writeln!(out, "| `reason` of observations skipped | [below](#what-was-not-read) |").unwrap();
     out += "\n## What was not read\n\n`pillion_observation_skipped_total{reason}`: carried all the same.\n\n| reason | |\n|---|---|\n";
     table(&mut out, SKIPPED, "Skipped");
@@ -147,9 +180,11 @@ pub(super) fn spans() -> String {
         The parent of an exchange is the agent's own `traceparent`; without one, all exchanges of a conversation share a trace. An attribute that is not known is not there. The status is an error for failures of the upstream, \
         timeouts, cuts and refusals; a hang-up of the agent is none.\n\n"
         .to_owned();
-    for (title, module) in
-        [("Attributes: what was asked and answered", "gen_ai"), ("Attributes: of the general conventions", "general"), ("Attributes: Pillion's own", "pillion")]
-    {
+    for (title, module) in [
+        ("Attributes: what was asked and answered", "gen_ai"),
+        ("Attributes: of the general conventions", "general"),
+        ("Attributes: Pillion's own", "pillion"),
+    ] {
         writeln!(out, "## {title}\n\n| attribute | |\n|---|---|").unwrap();
         let values = ["execute_tool", "function"];
         for (name, doc) in constants(module).into_iter().filter(|(name, _)| !values.contains(&name.as_str())) {
@@ -163,13 +198,15 @@ pub(super) fn spans() -> String {
     let (heads, attributes): (Vec<_>, Vec<_>) = events.iter().partition(|(name, _)| name.starts_with("pillion."));
     for (name, doc) in heads {
         let of = name.trim_start_matches("pillion.").to_uppercase();
-        let own = attributes.iter().filter_map(|(name, doc)| Some(format!("`{name}`: {}", doc.strip_prefix(&format!("Of `{of}`: "))?.trim_end_matches('.'))));
+        let own = attributes
+            .iter()
+            .filter_map(|(name, doc)| Some(format!("`{name}`: {}", doc.strip_prefix(&format!("Of `{of}`: "))?.trim_end_matches('.'))));
         writeln!(out, "| `{name}` | {} | {doc} |", own.collect::<Vec<_>>().join("; ")).unwrap();
     }
     out += "\n## Outcomes\n\n`pillion.outcome`, and the label `outcome`.\n\n| outcome | |\n|---|---|\n";
     table(&mut out, NAMES, "Outcome");
     assert_eq!(variants(NAMES, "Outcome").len(), Outcome::COUNT);
-    out += "\n## Reasons\n\nOne vocabulary for `error.type`, `pillion.refusal`, the header `x-pillion-refusal`, the `code` of an error's body and the label `reason` of refusals. An upstream's own failure has its status in `error.type` instead.\n\n\
+    out += "\n## Reasons\n\nOne vocabulary for `error.type`, `pillion.refusal`, the header `x-pillion-refusal`, the `code` of an error's body (but `context_too_large`, which has the provider's own there) and the label `reason` of refusals. An upstream's own failure has its status in `error.type` instead.\n\n\
         | reason | |\n|---|---|\n";
     table(&mut out, REASONS, "Reason");
     out

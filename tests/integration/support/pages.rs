@@ -1,6 +1,8 @@
 //! What people read, as tests read it: the README and every page below `docs/`, with their fenced blocks and what is said of each in a comment
 //! right above it (`<!-- printed -->`), which no reader sees.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a page that cannot be read has failed")]
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -77,7 +79,7 @@ impl Page {
                 (None, None) => {
                     section += usize::from(line.starts_with('#'));
                     let comment = line.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->"));
-                    mark = comment.unwrap_or_default().to_owned();
+                    comment.unwrap_or_default().clone_into(&mut mark);
                 }
             }
         }
