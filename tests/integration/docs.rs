@@ -197,6 +197,19 @@ fn every_config_of_prometheus_is_valid() {
     }
 }
 
+#[test]
+fn all_values_of_the_pages_are_taken_by_the_chart() {
+    let all = of("yaml", &["values"]);
+    assert!(!all.is_empty());
+    for (at, text) in all {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        let chart = Path::new(ROOT).join("helm/pillion");
+        let told = Command::new(parts::program("helm4")).args(["template", "pillion"]).arg(chart).arg("--values").arg(file.path()).output().unwrap();
+        assert!(told.status.success(), "{at}: {}", String::from_utf8_lossy(&told.stderr));
+    }
+}
+
 /// The anchors of a page's headings, as GitHub makes them.
 fn anchors(page: &Page) -> BTreeSet<String> {
     let mut fenced = false;

@@ -114,3 +114,18 @@ fn every_panel_and_every_alert_that_is_named_exists() {
         assert!(rules.contains(&format!("alert: {alert}\n")), "{page}: {alert}");
     }
 }
+
+#[test]
+fn every_file_that_is_named_exists() {
+    for (page, file) in found(r"`((?:(?:helm|packaging|dashboards|docs|src|tests)/[A-Za-z0-9_./-]+)|Dockerfile|docker-compose\.yaml)`") {
+        assert!(Path::new(ROOT).join(&file).exists(), "{page}: {file}");
+    }
+}
+
+#[test]
+fn every_template_of_the_chart_that_is_named_exists() {
+    let templates = sources(&Path::new(ROOT).join("helm/pillion/templates"));
+    for (page, template) in found(r#"include "([a-z.A-Z]+)""#) {
+        assert!(templates.contains(&format!("define \"{template}\"")), "{page}: {template}");
+    }
+}
