@@ -35,7 +35,12 @@ fn both_helms_lint_both_charts_and_find_nothing() {
         for name in ["pillion", "example"] {
             let folder = chart(name);
             let said = helm(which, ["lint".as_ref(), "--strict".as_ref(), "--quiet".as_ref(), folder.as_os_str()], "");
-            assert!(said.good && !said.stdout.contains("WARNING") && !said.stdout.contains("ERROR"), "{which} {name}: {}{}", said.stdout, said.stderr);
+            assert!(
+                said.good && !said.stdout.contains("WARNING") && !said.stdout.contains("ERROR"),
+                "{which} {name}: {}{}",
+                said.stdout,
+                said.stderr
+            );
         }
     }
 }

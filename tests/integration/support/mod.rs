@@ -16,6 +16,7 @@ mod shield;
 mod streams;
 mod together;
 mod upstream;
+pub(crate) mod yaml;
 
 use std::{future::Future, time::Duration};
 
