@@ -18,7 +18,8 @@ const fn example(name: &'static str, values: &'static str) -> Case {
 }
 
 /// All that is seen, alone.
-pub(super) const SEEN: &str = "{networkPolicy: {enabled: true}, monitor: {enabled: true, labels: {release: prom}}, alerts: {enabled: true}, dashboards: {enabled: true}}";
+pub(super) const SEEN: &str =
+    "{networkPolicy: {enabled: true}, monitor: {enabled: true, labels: {release: prom}}, alerts: {enabled: true}, dashboards: {enabled: true}}";
 
 /// The table.
 pub(super) const CASES: [Case; 27] = [
@@ -33,7 +34,10 @@ pub(super) const CASES: [Case; 27] = [
     pillion("autoscaling-memory", "autoscaling: {enabled: true, minReplicas: 1, cpu: null, memory: 80, behavior: null}"),
     pillion("tls", "{tls: {secret: pillion-tls}, adminToken: {existingSecret: tokens, key: admin.token}}"),
     pillion("token", "adminToken: {value: '0123456789abcdef'}"),
-    pillion("addresses", "{bindAddress: '::', ports: {traffic: 8080, admin: 8081}, service: {port: 80, annotations: {a.example/b: 'true'}, sessionAffinity: None}}"),
+    pillion(
+        "addresses",
+        "{bindAddress: '::', ports: {traffic: 8080, admin: 8081}, service: {port: 80, annotations: {a.example/b: 'true'}, sessionAffinity: None}}",
+    ),
     pillion(
         "image",
         "{image: {repository: registry.example/pillion, digest: 'sha256:0000000000000000000000000000000000000000000000000000000000000000', \
@@ -74,10 +78,16 @@ pub(super) const CASES: [Case; 27] = [
          priorityClassName: high, podLabels: {a: b}, podAnnotations: {c: d}, resources: {limits: {cpu: '1', memory: 1Gi}}, \
          dashboards: {enabled: true, namespace: grafana}, probes: {liveness: {initialDelaySeconds: 3}}}",
     ),
-    pillion("sidecar", "{mode: sidecar, global: {any: thing}, enabled: true, monitor: {enabled: true}, alerts: {enabled: true}, dashboards: {enabled: true}}"),
+    pillion(
+        "sidecar",
+        "{mode: sidecar, global: {any: thing}, enabled: true, monitor: {enabled: true}, alerts: {enabled: true}, dashboards: {enabled: true}}",
+    ),
     example("example", ""),
     example("example-seen", "pillion: {monitor: {enabled: true}, alerts: {enabled: true}, dashboards: {enabled: true}, sidecar: {agent: ''}}"),
-    example("example-ports", "pillion: {ports: {traffic: 5100, admin: 5101}, bindAddress: '::', fullnameOverride: beside, adminToken: {existingSecret: tokens}}"),
+    example(
+        "example-ports",
+        "pillion: {ports: {traffic: 5100, admin: 5101}, bindAddress: '::', fullnameOverride: beside, adminToken: {existingSecret: tokens}}",
+    ),
 ];
 
 /// The case of this name.

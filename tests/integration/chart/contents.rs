@@ -42,7 +42,8 @@ fn every_dashboard_is_in_a_configmap_of_its_own_that_is_small_enough() {
     assert_eq!(maps.len(), dashboards().len());
     for name in dashboards() {
         let key = format!("pillion-{name}");
-        let text = maps.iter().find_map(|map| map["data"][&key].as_str()).unwrap_or_else(|| panic!("{name} is linked from helm/pillion/files/dashboards"));
+        let text =
+            maps.iter().find_map(|map| map["data"][&key].as_str()).unwrap_or_else(|| panic!("{name} is linked from helm/pillion/files/dashboards"));
         let source = fs::read_to_string(root().join("dashboards").join(&name)).unwrap();
         assert_eq!(text.trim_end(), source.trim_end(), "{name}");
         assert!(text.len() < LARGEST, "{name}: {}", text.len());
@@ -106,7 +107,8 @@ fn notes(values: &str) -> String {
 
 #[test]
 fn an_installation_says_how_to_go_on() {
-    let alone = notes("{service: {port: 80}, tls: {secret: a}, adminToken: {existingSecret: tokens, key: admin.token}, networkPolicy: {enabled: true}}");
+    let alone =
+        notes("{service: {port: 80}, tls: {secret: a}, adminToken: {existingSecret: tokens, key: admin.token}, networkPolicy: {enabled: true}}");
     for words in [
         "https://demo-pillion.agents:80/v1",
         "https://demo-pillion.agents:80/@planner/v1",
@@ -121,7 +123,9 @@ fn an_installation_says_how_to_go_on() {
         assert!(alone.contains(words), "{words}: {alone}");
     }
     assert!(!alone.contains("Every pod of the cluster"), "{alone}");
-    let beside = notes("{mode: sidecar, image: {repository: registry.example/pillion}, monitor: {enabled: true}, alerts: {enabled: true}, dashboards: {enabled: true}}");
+    let beside = notes(
+        "{mode: sidecar, image: {repository: registry.example/pillion}, monitor: {enabled: true}, alerts: {enabled: true}, dashboards: {enabled: true}}",
+    );
     assert!(beside.contains("-l pillion-sidecar=demo-pillion -c pillion") && beside.contains("A PodMonitor has Prometheus scrape it."), "{beside}");
     assert!(!beside.contains("published") && !beside.contains("alerts.enabled") && !beside.contains("deployment/"), "{beside}");
 }

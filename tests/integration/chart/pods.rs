@@ -159,7 +159,9 @@ fn what_the_config_sends_to_is_let_out_and_nothing_else() {
 
 #[test]
 fn a_change_of_the_config_starts_new_pods_and_one_of_labels_does_not_change_the_selector() {
-    let checksum = |values: &str| rendered("1.34", "pillion", values).one("Deployment")["spec"]["template"]["metadata"]["annotations"]["checksum/config"].clone();
+    let checksum = |values: &str| {
+        rendered("1.34", "pillion", values).one("Deployment")["spec"]["template"]["metadata"]["annotations"]["checksum/config"].clone()
+    };
     assert_ne!(checksum(""), checksum("config: {timeouts: {total: 1m}}"));
     assert_eq!(checksum(""), checksum("{replicas: 5, adminToken: {value: '0123456789abcdef'}}"));
     let selector = |values: &str| rendered("1.34", "pillion", values).one("Deployment")["spec"]["selector"].clone();

@@ -84,7 +84,11 @@ fn agents_of_one_pod_may_have_names_of_their_own_and_the_dependency_another() {
     std::fs::create_dir(folder.path().join("charts")).unwrap();
     std::os::unix::fs::symlink(super::helm::chart("pillion"), folder.path().join("charts/pillion")).unwrap();
     for which in HELMS {
-        let said = helm(which, ["template", "demo", folder.path().to_str().unwrap(), "--values", "-"], "beside: {enabled: true, mode: sidecar, monitor: {enabled: true}}");
+        let said = helm(
+            which,
+            ["template", "demo", folder.path().to_str().unwrap(), "--values", "-"],
+            "beside: {enabled: true, mode: sidecar, monitor: {enabled: true}}",
+        );
         assert!(said.good, "{which}: {}", said.stderr);
         let rendered = Rendered(read(&said.stdout));
         let pod = rendered.one("Pod");
