@@ -21,7 +21,7 @@ use tokio::{
 use super::{Agent, call};
 
 /// How long a part may take to start on a busy machine.
-const STARTING: Duration = Duration::from_secs(60);
+const STARTING: Duration = Duration::from_mins(1);
 /// How often it is asked whether it has.
 const LOOK: Duration = Duration::from_millis(50);
 
