@@ -3,6 +3,7 @@
 
 mod cases;
 mod cluster;
+mod container;
 mod contents;
 mod helm;
 mod pods;
