@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 10] = [
     &["config"],
     &["agent", "context"],
     &["telemetry"],
-    &["upstream"],
+    &["upstream", "dashboards"],
     &["proxy"],
     &["downstream", "admin"],
     &["server"],
