@@ -9,6 +9,7 @@ mod metrics;
 mod model;
 pub(crate) mod parts;
 mod peer;
+pub(crate) mod promql;
 mod proxy;
 mod reply;
 mod shield;
