@@ -114,7 +114,7 @@ fn cost() -> Vec<Panel> {
 fn holds() -> Vec<Panel> {
     vec![
         graph("Threads", Unit::Count, 6)
-            .says("Of the operating system.", "One for each core, a few for export and log, and up to some more while tokens are counted. Climbing without end: report it.")
+            .says("Threads of the operating system.", "One for each core, a few for export and log, and up to some more while tokens are counted. Climbing without end: report it.")
             .of(process(PROCESS_THREADS).max(EACH), NAMED),
         graph("Tasks", Unit::Count, 6)
             .says("What runs concurrently: connections, exchanges, timers.", "It follows *Connections*. Climbing while they are level: report it.")
@@ -154,7 +154,7 @@ fn losses() -> Vec<Panel> {
         graph("Not read", Unit::Events, 8)
             .says(
                 "Requests and replies that were carried but could not be understood, by why: agents, tokens and tools of these are unknown.",
-                "`size`: bodies beyond the bound. `json`, `encoding`: not what its path promises; is it an LLM's endpoint at all?",
+                "`size`, `event_size`: beyond the bound of what is read. `parse`, `encoding`, `decode`: not what its path promises; is it an LLM's endpoint at all?",
             )
             .of(rate(SKIPPED).sum("reason"), "{{reason}}"),
         graph("Names folded into `other`", Unit::Events, 8)
@@ -185,7 +185,7 @@ fn knows() -> Vec<Panel> {
             )
             .of(quantile(0.95, ESTIMATE_ERROR, "model"), "{{model}}"),
         graph("Conversations remembered", Unit::Count, 8)
-            .says("What agents, turns and tool runs are told by. Bounded, and forgotten when idle.", "At its bound the oldest are forgotten, and their tools' durations with them.")
+            .says("What agents, turns and tool runs are told by: 2,048 at most, each forgotten after an hour without a word.", "At its bound the oldest are forgotten, and their tools' durations with them.")
             .of(value(CONVERSATIONS_ACTIVE).max(EACH), NAMED),
         graph("Requests changed", Unit::Events, 8)
             .says(

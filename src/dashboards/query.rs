@@ -90,9 +90,8 @@ pub(super) fn quantile_of_range(share: f64, of: impl Into<Selection>, by: &str) 
 
 /// The quantile of these series alone whose label is that of one of the others.
 pub(super) fn quantile_where(share: f64, of: impl Into<Selection>, by: &str, others: impl Into<Selection>) -> Expr {
-    let buckets = rate(Selection { suffix: "_bucket", ..of.into() }).0;
-    let chosen = Expr(format!("{buckets} and on ({by}) {}", others.into().text()));
-    Expr(format!("histogram_quantile({share}, {})", chosen.sum(&join("le", by)).0))
+    let buckets = rate(Selection { suffix: "_bucket", ..of.into() }).sum(&join("le", by)).0;
+    Expr(format!("histogram_quantile({share}, {buckets} and on ({by}) {})", others.into().text()))
 }
 
 /// Which share one counter is of another, by labels: 0, and not nothing, while the first has no series yet.

@@ -2,7 +2,7 @@
 
 use super::{
     Cell, Dashboard, Panel, Unit, graph, number,
-    query::{count, observed, only, quantile, quantile_of_range, rate, share, share_of_range},
+    query::{count, observed, quantile, quantile_of_range, rate, share, share_of_range},
     row, table,
 };
 use crate::telemetry::names::metrics::{SCHEMA_MISMATCHES, TOOL_CALLS, TOOL_DURATION, TOOL_ERRORS};
@@ -88,10 +88,10 @@ fn by_tool() -> Vec<Panel> {
 fn over_time() -> Vec<Panel> {
     vec![
         graph("Calls by tool", Unit::Events, 12)
-            .says("Calls in answers.", "A line that leaves the others: a loop, or a model that has forgotten that it already knows. See *Turns of conversations* of its agent.")
+            .says("Calls of each tool in the models' answers.", "A line that leaves the others: a loop, or a model that has forgotten that it already knows. See *Turns of conversations* of its agent.")
             .of(rate(TOOL_CALLS).sum("tool"), "{{tool}}"),
         graph("Errors by tool", Unit::Events, 12)
-            .says("Runs that failed.", "Together with a rollout: the tool's new version. Together with all others: the service behind them.")
+            .says("Runs that failed, by the exception's type or by how.", "Together with a rollout: the tool's new version. Together with all others: the service behind them.")
             .of(rate(TOOL_ERRORS).sum("tool, error_type"), "{{tool}}: {{error_type}}"),
         graph("Duration", Unit::Seconds, 12)
             .says(
@@ -102,7 +102,7 @@ fn over_time() -> Vec<Panel> {
             .of(quantile(0.5, TOOL_DURATION, ""), "p50")
             .of(quantile(0.99, TOOL_DURATION, ""), "p99"),
         graph("Duration by tool, p95", Unit::Seconds, 12)
-            .says("The ten slowest.", "Give the slowest a timeout of its own, so that it fails with words that the model understands.")
+            .says("The ten slowest tools.", "Give the slowest a timeout of its own, so that it fails with words that the model understands.")
             .of(quantile(0.95, TOOL_DURATION, "tool").most(10), "{{tool}}"),
         graph("Bad arguments by tool", Unit::Events, 12)
             .says(
@@ -112,7 +112,7 @@ fn over_time() -> Vec<Panel> {
             .of(rate(SCHEMA_MISMATCHES).sum("tool"), "{{tool}}"),
         graph("Tool calls by agent", Unit::Events, 12)
             .to_agent("agent")
-            .says("Who calls.", "An agent whose line leaves the others: click it, and look at its turns.")
-            .of(rate(only(TOOL_CALLS, "tool!=\"\"")).sum("agent"), "{{agent}}"),
+            .says("Calls of tools in the answers that each agent got.", "An agent whose line leaves the others: click it, and look at its turns.")
+            .of(rate(TOOL_CALLS).sum("agent"), "{{agent}}"),
     ]
 }

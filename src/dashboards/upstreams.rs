@@ -62,7 +62,7 @@ fn attempts() -> Vec<Panel> {
         graph("Retries by reason", Unit::Events, 8)
             .says(
                 "Attempts that repeat an earlier one, by what that ended with.",
-                "`429`: too fast for the quota: fewer agents at once, or a higher limit. `500`, `503`, `529`: the provider is overloaded. `reused`: connections that went stale.",
+                "`429`: too fast for the quota: fewer agents at once, or a higher limit. `500`, `503`, `529`: the provider is overloaded. `stale_connection`: it was closed while idle; harmless.",
             )
             .of(rate(RETRIES).sum("upstream, reason"), "{{upstream}} {{reason}}"),
         graph("Wait before a retry", Unit::Seconds, 8)

@@ -15,6 +15,7 @@ mod compressed;
 mod connections;
 mod contents;
 mod crowds;
+mod dashboards;
 mod deadlines;
 mod demo;
 mod fitting;
