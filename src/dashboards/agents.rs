@@ -3,7 +3,7 @@
 use super::{
     Cell, Dashboard, Panel, Row, Unit, graph,
     overview::{ERROR, FAILED},
-    query::{count, observed, only, quantile, quantile_of_range, quantile_where, rate, share, share_of_range},
+    query::{Expr, count, observed, only, quantile, quantile_of_range, quantile_where, rate, share, share_of_range},
     row, table,
 };
 use crate::telemetry::names::metrics::{
@@ -231,7 +231,7 @@ fn waiting() -> Vec<Panel> {
 }
 
 /// What the models that the agent asks need for their answers, whoever asks.
-fn model_needs() -> (super::Expr, &'static str) {
+fn model_needs() -> (Expr, &'static str) {
     let answered = only(OPERATION_DURATION, "error_type=\"\"").whatever("agent");
     (quantile_where(0.95, answered, "gen_ai_request_model", observed(OPERATION_DURATION)), "{{gen_ai_request_model}} needs, p95")
 }

@@ -176,7 +176,8 @@ impl Panel {
                 });
             }
             Kind::Table => field["custom"] = json!({"align": "auto", "cellOptions": {"type": "auto"}, "inspect": false}),
-            Kind::Number | Kind::Text => {}
+            Kind::Number => field["noValue"] = json!("none"),
+            Kind::Text => {}
         }
         if let Some(label) = self.agent {
             field["links"] = json!([to_agent(&format!("${{__field.labels.{label}}}"))]);

@@ -111,7 +111,7 @@ pub enum Unit {
 /// One query.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// PromQL, with Grafana's variables.
+    /// An expression of Prometheus, with Grafana's variables.
     pub expr: String,
     /// How its series are called, `{{label}}` being replaced.
     pub legend: &'static str,
@@ -194,7 +194,7 @@ impl Panel {
     }
 
     /// A series leads to the dashboard of the agent that this label names.
-    fn to_agent(self, label: &'static str) -> Self {
+    fn leads_to(self, label: &'static str) -> Self {
         Self { agent: Some(label), ..self }
     }
 

@@ -25,6 +25,7 @@ pub(super) fn dashboard() -> Dashboard {
         rows: vec![
             row("At a glance", glance()),
             row("Golden signals", signals()),
+            row("Load and cost", load()),
             row("Who fails, and why", causes()),
             row("Reading this", vec![reading()]),
         ],
@@ -87,7 +88,7 @@ fn signals() -> Vec<Panel> {
             .of(rate(EXCHANGES).sum("outcome"), "{{outcome}}"),
         graph("Failed share by agent", Unit::Share, 12)
             .limits(0.01, 0.05)
-            .to_agent("agent")
+            .leads_to("agent")
             .says(
                 "The share of each agent's exchanges that ended badly.",
                 "One line up: that agent's prompts, model or limits; click it. All lines up: the upstream or the network; go to dashboard *Upstreams*.",
@@ -108,6 +109,11 @@ fn signals() -> Vec<Panel> {
             )
             .of(quantile(0.95, FIRST_CHUNK, ""), "p95")
             .of(quantile(0.5, FIRST_CHUNK, ""), "p50"),
+    ]
+}
+
+fn load() -> Vec<Panel> {
+    vec![
         graph("Tokens a second", Unit::Count, 8)
             .says(
                 "Tokens as providers report them; input includes what was cached, output what was thought.",
@@ -116,7 +122,7 @@ fn signals() -> Vec<Panel> {
             .of(rate(only(TOKENS, BILLED)).sum("type"), "{{type}}"),
         graph("Cost an hour by agent", Unit::Dollars, 8)
             .stacked()
-            .to_agent("agent")
+            .leads_to("agent")
             .says(
                 "Who spends how much, at the pace of the moment.",
                 "Click the agent: more exchanges, longer prompts, or another model? A loop shows as turns that climb.",
@@ -133,7 +139,7 @@ fn signals() -> Vec<Panel> {
             .says("Exchanges that have begun and not ended.", "A line that climbs and does not fall: that upstream has stopped answering. Its clocks will say so in time.")
             .of(value(IN_FLIGHT).sum("upstream"), "{{upstream}}"),
         graph("Hang-ups by agent", Unit::Events, 12)
-            .to_agent("agent")
+            .leads_to("agent")
             .says(
                 "Agents that hung up before their answer was whole.",
                 "Click the agent and compare how long it had waited with what its model needs: its own limit is too short, or the model too slow.",
@@ -162,7 +168,8 @@ fn causes() -> Vec<Panel> {
             .says(
                 "Every way in which exchanges failed within the time range: a status of the upstream (`429`, `500`), a clock (`timeout_first_token`), the \
                  connection (`connection_refused`, `stream_cut`), or a refusal of Pillion's (`context_too_large`).",
-                "Begin with the topmost line. The name leads to the agent's dashboard; the cause is also in the error that the agent got, with what to change.",
+                "Begin with the topmost line. The name leads to the agent's dashboard; the cause is also in the error that the agent got, with what to change. What is \
+                 not asked of a model (lists, files) is counted in *Exchanges by outcome* alone.",
             )
             .of(count(observed(only(OPERATION_DURATION, ERROR)), "gen_ai_agent_name, error_type, gen_ai_request_model, server_address").most(50), ""),
         table("Failing models", (10, 9), &models)

@@ -1,4 +1,4 @@
-//! PromQL from the table of metrics: names and labels are never written by hand, and every selection obeys the dashboard's variables.
+//! Queries of Prometheus from the table of metrics: names and labels are never written by hand, and every selection obeys the dashboard's variables.
 
 use crate::telemetry::names::metrics::{BUILD_INFO, Metric, PROCESS_START};
 
@@ -8,7 +8,7 @@ const SCRAPED: [(&str, &str); 2] = [("namespace", "namespace"), ("pod", "pod")];
 const VARIABLES: [(&str, &str); 5] =
     [("agent", "agent"), ("gen_ai_agent_name", "agent"), ("upstream", "upstream"), ("model", "model"), ("gen_ai_request_model", "model")];
 
-/// A PromQL expression.
+/// An expression of Prometheus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Expr(String);
 
@@ -18,7 +18,7 @@ pub(super) struct Selection {
     metric: Metric,
     /// What stands behind the name: `_bucket`, `_sum`, `_count`.
     suffix: &'static str,
-    /// Label matchers as PromQL has them; may be empty.
+    /// Matchers of labels, as they are written; may be empty.
     filter: &'static str,
     /// The variable that does not count here; may be empty.
     ignored: &'static str,
@@ -172,4 +172,56 @@ impl Expr {
 
 fn join(first: &str, others: &str) -> String {
     if others.is_empty() { first.to_owned() } else { format!("{first}, {others}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::names::metrics::{CONNECT, EXCHANGES, OPERATION_DURATION, PROCESS_RSS, RETRIES, TASKS};
+
+    const BASE: &str = "namespace=~\"$namespace\",pod=~\"$pod\"";
+
+    fn check(expr: Expr, expected: &str) {
+        assert_eq!(expr.text(), expected.replace("BASE", BASE));
+    }
+
+    #[test]
+    fn a_selection_obeys_the_variables_of_the_labels_that_its_metric_has() {
+        check(value(TASKS), "pillion_tasks{BASE}");
+        check(rate(RETRIES).sum("reason"), "sum by (reason) (rate(pillion_retries_total{BASE,upstream=~\"$upstream\"}[$__rate_interval]))");
+        check(
+            value(only(EXCHANGES, "outcome=\"cut\"")).sum(""),
+            "sum (pillion_exchanges_total{BASE,agent=~\"$agent\",upstream=~\"$upstream\",model=~\"$model\",outcome=\"cut\"})",
+        );
+        check(
+            value(observed(OPERATION_DURATION).whatever("agent")),
+            "gen_ai_client_operation_duration_seconds_count{BASE,gen_ai_request_model=~\"$model\"}",
+        );
+    }
+
+    #[test]
+    fn a_quantile_is_taken_of_the_sum_of_buckets() {
+        check(
+            quantile(0.95, CONNECT, "phase"),
+            "histogram_quantile(0.95, sum by (le, phase) (rate(pillion_connect_seconds_bucket{BASE,upstream=~\"$upstream\"}[$__rate_interval])))",
+        );
+    }
+
+    #[test]
+    fn a_share_is_nought_and_not_nothing_where_the_part_has_never_been() {
+        let whole = "sum (rate(pillion_tasks{BASE}[$__rate_interval]))";
+        check(share(TASKS, TASKS, ""), &format!("({whole} or {whole} * 0) / {whole}"));
+    }
+
+    #[test]
+    fn a_count_has_what_a_series_is_born_with() {
+        let (grown, series) = ("increase(pillion_tasks{BASE}[$__range])", "pillion_tasks{BASE}");
+        let born = format!("(min_over_time({series}[$__range]) unless {series} offset $__range)");
+        check(count(TASKS, "pod"), &format!("sum by (pod) (({grown} + {born}) or {born} or {grown})"));
+    }
+
+    #[test]
+    fn what_every_process_tells_is_asked_of_pillions_alone() {
+        check(process(PROCESS_RSS), "process_resident_memory_bytes{BASE} and on (job, instance) pillion_build_info{BASE}");
+    }
 }

@@ -111,7 +111,7 @@ fn over_time() -> Vec<Panel> {
             )
             .of(rate(SCHEMA_MISMATCHES).sum("tool"), "{{tool}}"),
         graph("Tool calls by agent", Unit::Events, 12)
-            .to_agent("agent")
+            .leads_to("agent")
             .says("Calls of tools in the answers that each agent got.", "An agent whose line leaves the others: click it, and look at its turns.")
             .of(rate(TOOL_CALLS).sum("agent"), "{{agent}}"),
     ]

@@ -3,7 +3,7 @@
 use super::{
     Cell, Dashboard, Panel, Unit, graph,
     overview::FAILED,
-    query::{count, only, quantile, rate, share, share_of_range, value},
+    query::{Expr, count, only, quantile, rate, share, share_of_range, value},
     row, table,
 };
 use crate::telemetry::names::metrics::{
@@ -84,19 +84,25 @@ fn attempts() -> Vec<Panel> {
 
 fn limits() -> Vec<Panel> {
     vec![
-        graph("429s", Unit::Requests, 8)
+        graph("429s", Unit::Requests, 6)
             .says(
                 "Attempts that the upstream refused because of a limit.",
                 "Look which of the limits beside it is at zero: `requests` asks for fewer and larger calls, `tokens` for shorter prompts; or ask for a higher tier.",
             )
             .of(rate(only(ATTEMPTS, "result=\"429\"")).sum("upstream"), "{{upstream}}"),
-        graph("Left of the limit", Unit::Count, 8)
+        graph("Requests left of the limit", Unit::Count, 6)
             .says(
                 "As the upstream's last reply said, the least of all pods: each sees only its own replies.",
-                "A line that touches 0 is a 429 to come. A saw that comes back in time is a limit well used.",
+                "A line that touches 0 is a 429 to come: fewer and larger calls, or a higher tier. A saw that comes back in time is a limit well used.",
             )
-            .of(value(RATE_LIMIT_REMAINING).min("upstream, model, kind"), "{{upstream}} {{model}} {{kind}}"),
-        graph("Until the limit is refilled", Unit::Seconds, 8)
+            .of(left("kind=\"requests\""), "{{upstream}} {{model}}"),
+        graph("Tokens left of the limit", Unit::Count, 6)
+            .says(
+                "As the upstream's last reply said, the least of all pods: each sees only its own replies.",
+                "A line that touches 0 is a 429 to come: shorter prompts, a lower `max_tokens` (providers count it in advance), or a higher tier.",
+            )
+            .of(left("kind=\"tokens\""), "{{upstream}} {{model}}"),
+        graph("Until the limit is refilled", Unit::Seconds, 6)
             .limits(30.0, 60.0)
             .says(
                 "As the upstream's last reply said.",
@@ -104,6 +110,10 @@ fn limits() -> Vec<Panel> {
             )
             .of(value(RATE_LIMIT_RESET).max("upstream, model, kind"), "{{upstream}} {{model}} {{kind}}"),
     ]
+}
+
+fn left(kind: &'static str) -> Expr {
+    value(only(RATE_LIMIT_REMAINING, kind)).min("upstream, model")
 }
 
 fn connections() -> Vec<Panel> {

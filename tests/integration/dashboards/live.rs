@@ -218,6 +218,7 @@ scrape_configs:
         demo.metrics, ranger.binary.admin, ranger.binary.admin
     );
     let prometheus = prometheus(&config, &[]).await;
+    prometheus.query_until_found("count(up == 1) == 3", PATIENCE).await;
     let until = Instant::now() + PATIENCE;
     let (everything, one, demo) =
         tokio::join!(wait_for(&prometheus, &EVERYTHING, until), wait_for(&prometheus, &ONE_OF_EACH, until), wait_for(&prometheus, &DEMO, until));

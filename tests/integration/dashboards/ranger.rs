@@ -63,7 +63,7 @@ pub(super) async fn ranger() -> Ranger {
 
 /// What is asked once and not looked at.
 fn calls() -> Vec<Call> {
-    let hello = |model: &str, stream: bool| ask(model, stream, json!([{"role": "user", "content": "Say hello."}]));
+    let hello = |model: &str, stream: bool| ask(model, stream, &json!([{"role": "user", "content": "Say hello."}]));
     vec![
         hello("gpt-4o", false).header("x-stainless-retry-count", "1"),
         hello("gpt-4o", true),
@@ -83,7 +83,7 @@ fn post() -> Call {
     call("POST", "/@ranger/v1/chat/completions").header("Content-Type", "application/json")
 }
 
-fn ask(model: &str, stream: bool, messages: Value) -> Call {
+fn ask(model: &str, stream: bool, messages: &Value) -> Call {
     let mut question = json!({"model": model, "stream": stream, "messages": messages});
     if model == "caller" {
         let parameters = json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]});
@@ -97,23 +97,23 @@ fn too_long() -> Call {
     let mut messages: Vec<Value> =
         (0..30).flat_map(|_| ["user", "assistant"]).map(|role| json!({"role": role, "content": "What the tide brings. ".repeat(80)})).collect();
     messages.push(json!({"role": "user", "content": "And now?"}));
-    ask("gpt-4-0613", false, Value::Array(messages))
+    ask("gpt-4-0613", false, &Value::Array(messages))
 }
 
 /// A tool is called, at times with arguments that are not its own, and fails.
 async fn use_a_tool(mut agent: Agent) {
     let mut messages = vec![json!({"role": "user", "content": "How is the weather?"})];
-    let answer = agent.ask(&ask("caller", false, json!(messages))).await.json();
+    let answer = agent.ask(&ask("caller", false, &json!(messages))).await.json();
     let said = &answer["choices"][0]["message"];
     let calls = said["tool_calls"].as_array().unwrap_or_else(|| panic!("no tool is called: {answer}"));
     messages.push(said.clone());
     messages.extend(calls.iter().map(|call| json!({"role": "tool", "tool_call_id": call["id"], "content": "KeyError: 'city'"})));
-    agent.ask(&ask("caller", false, json!(messages))).await;
+    agent.ask(&ask("caller", false, &json!(messages))).await;
 }
 
 /// In the middle of a stream.
 async fn hang_up(mut agent: Agent) {
-    agent.send(&ask("trickling", true, json!([{"role": "user", "content": "Tell a long story."}]))).await;
+    agent.send(&ask("trickling", true, &json!([{"role": "user", "content": "Tell a long story."}]))).await;
     assert_eq!(agent.head().await.status, 200);
     tokio::time::sleep(Duration::from_millis(50)).await;
     agent.hang_up();
