@@ -76,7 +76,7 @@ fn answers() -> Vec<Panel> {
             .stacked()
             .says(
                 "A status of the upstream, the clock that fired, what broke the connection, or why Pillion refused.",
-                "`401`, `403`, `404`: key or model name. `429`: dashboard *Upstreams*, rate limits. `timeout_…`: *Clocks that fired* below. `stream_cut`: the upstream broke off.",
+                "`401`, `403`, `404`: key or model name. `429`: dashboard *Upstreams*, rate limits. `timeout_…`: *Timeouts by clock* below. `stream_cut`: the upstream broke off.",
             )
             .of(rate(observed(only(OPERATION_DURATION, ERROR))).sum("error_type"), "{{error_type}}"),
         graph("Latency", Unit::Seconds, 8)
@@ -130,7 +130,7 @@ fn spending() -> Vec<Panel> {
 
 fn prompts() -> Vec<Panel> {
     vec![
-        graph("Share of the window", Unit::Share, 8)
+        graph("Prompt length against the window", Unit::Share, 8)
             .limits(0.8, 0.95)
             .says(
                 "Length of prompts as a share of what the model can read. Beyond 100 % they had to be trimmed, or were refused.",
@@ -165,7 +165,7 @@ fn prompts() -> Vec<Panel> {
             )
             .of(rate(TRIMMED_TOKENS).sum(""), "tokens")
             .of(rate(TRIMMED_MESSAGES).sum(""), "messages"),
-        graph("Retries of the SDK", Unit::Events, 8)
+        graph("SDK retries", Unit::Events, 8)
             .says(
                 "Requests that the agent's own SDK repeats.",
                 "Pillion retries what is safe and tells SDKs not to; what still comes multiplies the load. Set `max_retries` to 0 in the agent's client.",
@@ -191,7 +191,7 @@ fn tools() -> Vec<Panel> {
                 "`no_result`: the agent never brought one: it hangs or crashed. `unknown_tool`: the model calls what is not declared. An exception: see the tool's own log.",
             )
             .of(rate(TOOL_ERRORS).sum("tool, error_type"), "{{tool}}: {{error_type}}"),
-        graph("Arguments that break the schema", Unit::Events, 8)
+        graph("Calls whose arguments do not fit", Unit::Events, 8)
             .says(
                 "Calls whose arguments the tool's own declared schema refuses.",
                 "Simplify the schema, name fields as one would say them, give an example in the description, or take a stronger model.",
@@ -202,13 +202,13 @@ fn tools() -> Vec<Panel> {
 
 fn waiting() -> Vec<Panel> {
     vec![
-        graph("Clocks that fired", Unit::Events, 8)
+        graph("Timeouts by clock", Unit::Events, 8)
             .says(
                 "Timeouts of this agent's exchanges, by clock; `agent` is its own limit.",
                 "`agent`: raise the limit in its SDK. `first_token`, `idle`, `total`: the upstream was too slow for `timeouts` of the config: which of the two is wrong?",
             )
             .of(rate(TIMEOUTS).sum("clock"), "{{clock}}"),
-        graph("Answers of Pillion's own", Unit::Events, 8)
+        graph("Refusals by reason", Unit::Events, 8)
             .says(
                 "Errors that Pillion gave this agent in the upstream's place, by why.",
                 "The agent got the same reason in its error, with what to change.",

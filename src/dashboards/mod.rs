@@ -177,6 +177,11 @@ fn table(title: &'static str, (width, height): (u32, u32), columns: &[(Cell, &'s
 }
 
 impl Panel {
+    /// What stands above the columns of a table; nothing for another.
+    pub fn headings(&self) -> impl Iterator<Item = &'static str> {
+        self.columns.iter().map(|column| column.title)
+    }
+
     /// What is to be seen, and what to do when that looks bad.
     fn says(self, shows: &'static str, advice: &'static str) -> Self {
         Self { shows, advice, ..self }

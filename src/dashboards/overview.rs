@@ -44,7 +44,7 @@ fn glance() -> Vec<Panel> {
             .limits(0.01, 0.05)
             .says(
                 "The share of exchanges that ended badly. An agent's own hang-up is not counted as one.",
-                "From 1 % on look at *Failing agents by cause* below; from 5 % on users notice.",
+                "From 1 % on look at *Failing agents by name and cause* below; from 5 % on users notice.",
             )
             .of(share(only(EXCHANGES, FAILED), EXCHANGES, ""), "failed"),
         number("Latency now, p95", Unit::Seconds, 4)
@@ -131,7 +131,7 @@ fn load() -> Vec<Panel> {
         graph("Prompt length", Unit::Count, 8)
             .says(
                 "Tokens of prompts: as the provider counted them, else as estimated.",
-                "Climbing without end: conversations that nobody shortens. They get slower and dearer before they fail; see *Share of the window* on dashboard *Agents*.",
+                "Climbing without end: conversations that nobody shortens. They get slower and dearer before they fail; see *Prompt length against the window* on dashboard *Agents*.",
             )
             .of(quantile(0.95, PROMPT_TOKENS, ""), "p95")
             .of(quantile(0.5, PROMPT_TOKENS, ""), "p50"),
@@ -164,7 +164,7 @@ fn causes() -> Vec<Panel> {
         (Cell::Value(1, Unit::Count), "Exchanges"),
     ];
     vec![
-        table("Failing agents by cause", (14, 9), &failing)
+        table("Failing agents by name and cause", (14, 9), &failing)
             .says(
                 "Every way in which exchanges failed within the time range: a status of the upstream (`429`, `500`), a clock (`timeout_first_token`), the \
                  connection (`connection_refused`, `stream_cut`), or a refusal of Pillion's (`context_too_large`).",
@@ -192,7 +192,7 @@ fn clocks() -> Panel {
         (Cell::Label("upstream"), "Upstream"),
         (Cell::Value(0, Unit::Count), "Fired"),
     ];
-    table("Clocks that fired", (8, 8), &columns)
+    table("Timeouts by clock", (8, 8), &columns)
         .says(
             "Timeouts within the time range, by the clock: `connect`, `first_byte`, `first_token`, `idle` and `total` wait for the upstream, `upload` and \
              `reader` for the agent; `agent` is the agent's own limit.",
@@ -204,7 +204,7 @@ fn clocks() -> Panel {
 
 fn refusals() -> Panel {
     let columns = [(Cell::Agent("agent"), "Agent"), (Cell::Label("reason"), "Reason"), (Cell::Value(0, Unit::Count), "Answers")];
-    table("Answers of Pillion's own", (8, 8), &columns)
+    table("Refusals by reason", (8, 8), &columns)
         .says(
             "Errors that Pillion gave in an upstream's place within the time range, by why: a clock, a connection that failed, or a request that can go nowhere.",
             "`no_route`: the base URL's path is wrong. `context_too_large`: no trimming can make the prompt fit. `overloaded`: Pillion is at a bound; see *Pillion itself*.",

@@ -39,7 +39,7 @@ fn glance() -> Vec<Panel> {
                 "Longer than the model itself takes: the tool is what people wait for. Find it in the table.",
             )
             .of(quantile(0.95, TOOL_DURATION, ""), "p95"),
-        number("Arguments that break the schema now", Unit::Share, 6)
+        number("Calls with arguments that do not fit, now", Unit::Share, 6)
             .limits(0.01, 0.05)
             .says(
                 "The share of calls whose arguments the declared schema refuses.",
@@ -90,6 +90,13 @@ fn over_time() -> Vec<Panel> {
         graph("Calls by tool", Unit::Events, 12)
             .says("Calls of each tool in the models' answers.", "A line that leaves the others: a loop, or a model that has forgotten that it already knows. See *Turns of conversations* of its agent.")
             .of(rate(TOOL_CALLS).sum("tool"), "{{tool}}"),
+        graph("Calls and results", Unit::Events, 12)
+            .says(
+                "Calls in answers, and results that agents brought back.",
+                "`results` below `calls` for long: tools that hang, or agents that were ended in the middle. See `no_result` in *Errors by type*.",
+            )
+            .of(rate(TOOL_CALLS).sum(""), "calls")
+            .of(rate(observed(TOOL_DURATION)).sum(""), "results"),
         graph("Errors by tool", Unit::Events, 12)
             .says("Runs that failed, by the exception's type or by how.", "Together with a rollout: the tool's new version. Together with all others: the service behind them.")
             .of(rate(TOOL_ERRORS).sum("tool, error_type"), "{{tool}}: {{error_type}}"),
@@ -104,13 +111,13 @@ fn over_time() -> Vec<Panel> {
         graph("Duration by tool, p95", Unit::Seconds, 12)
             .says("The ten slowest tools.", "Give the slowest a timeout of its own, so that it fails with words that the model understands.")
             .of(quantile(0.95, TOOL_DURATION, "tool").most(10), "{{tool}}"),
-        graph("Bad arguments by tool", Unit::Events, 12)
+        graph("Calls whose arguments do not fit, by tool", Unit::Events, 12)
             .says(
                 "Calls whose arguments the declared schema refuses.",
                 "Simplify that tool's schema, or take a stronger model; `strict` mode rules it out where the provider has it.",
             )
             .of(rate(SCHEMA_MISMATCHES).sum("tool"), "{{tool}}"),
-        graph("Tool calls by agent", Unit::Events, 12)
+        graph("Calls by agent", Unit::Events, 12)
             .leads_to("agent")
             .says("Calls of tools in the answers that each agent got.", "An agent whose line leaves the others: click it, and look at its turns.")
             .of(rate(TOOL_CALLS).sum("agent"), "{{agent}}"),

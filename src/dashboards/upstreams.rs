@@ -52,7 +52,7 @@ fn attempts() -> Vec<Panel> {
             .says(
                 "Each try at an upstream: a status, or `connect` (no connection), `reset` (it ended), `timeout` (a clock fired), `stream_error` (an error \
                  event before the first token), `cancelled` (the agent hung up).",
-                "`5xx`, `reset`: the upstream's trouble. `connect`: DNS, firewall or a proxy on the way; see *Time to connect*. `4xx`: the request itself; retries do not help.",
+                "`5xx`, `reset`: the upstream's trouble. `connect`: DNS, firewall or a proxy on the way; see *Connect phases, p95*. `4xx`: the request itself; retries do not help.",
             )
             .of(rate(ATTEMPTS).sum("upstream, result"), "{{upstream}} {{result}}"),
         graph("Failed share of attempts", Unit::Share, 12)
@@ -65,7 +65,7 @@ fn attempts() -> Vec<Panel> {
                 "`429`: too fast for the quota: fewer agents at once, or a higher limit. `500`, `503`, `529`: the provider is overloaded. `stale_connection`: it was closed while idle; harmless.",
             )
             .of(rate(RETRIES).sum("upstream, reason"), "{{upstream}} {{reason}}"),
-        graph("Wait before a retry", Unit::Seconds, 8)
+        graph("Retry waits", Unit::Seconds, 8)
             .limits(8.0, 30.0)
             .says(
                 "As the upstream asked for (`retry-after`), else by back-off with jitter.",
@@ -118,7 +118,7 @@ fn left(kind: &'static str) -> Expr {
 
 fn connections() -> Vec<Panel> {
     vec![
-        graph("Time to connect by phase, p95", Unit::Seconds, 8)
+        graph("Connect phases, p95", Unit::Seconds, 8)
             .limits(1.0, 5.0)
             .says(
                 "New connections: `dns`, `tcp`, and `tls` with HTTP/2's greeting.",
@@ -157,13 +157,13 @@ fn models() -> Vec<Panel> {
                 "Up with level first tokens: the model generates slowly, or a proxy between here and there gathers what it should pass on.",
             )
             .of(quantile(0.95, PER_CHUNK, "gen_ai_request_model"), "{{gen_ai_request_model}}"),
-        graph("Replies that broke off", Unit::Events, 12)
+        graph("Cut replies", Unit::Events, 12)
             .says(
                 "Exchanges whose stream was cut after it had begun. They cannot be retried: the agent has read half of it.",
                 "Always after the same time: a load balancer's or proxy's idle limit on the way. At all times: the provider, or its servers being replaced.",
             )
             .of(rate(only(EXCHANGES, "outcome=\"cut\"")).sum("upstream, model"), "{{upstream}} {{model}}"),
-        graph("Clocks that fired by upstream", Unit::Events, 8)
+        graph("Timeouts by upstream and clock", Unit::Events, 8)
             .says(
                 "Which clock of `timeouts` ended the wait.",
                 "`connect`: the way there. `first_byte`, `first_token`: a busy model. `idle`: it stopped in the middle. `total`: it was too slow on the whole.",

@@ -136,6 +136,26 @@ fn every_panel_says_what_it_shows_and_what_to_do() {
 }
 
 #[test]
+fn what_a_panel_refers_to_is_there_by_that_name() {
+    let all = dashboards::all();
+    let titles =
+        all.iter().map(|dashboard| dashboard.title.rsplit(" / ").next().unwrap()).chain(all.iter().flat_map(panels).map(|panel| panel.title));
+    let columns = all.iter().flat_map(panels).flat_map(|panel| panel.headings());
+    let known: BTreeSet<&str> = titles.chain(columns).collect();
+    let mut referred = 0;
+    for panel in all.iter().flat_map(panels).filter(|panel| panel.kind != Kind::Text) {
+        for text in [panel.shows, panel.advice] {
+            assert!(text.matches('*').count() % 2 == 0, "{}: {text}", panel.title);
+            for name in text.split('*').skip(1).step_by(2) {
+                assert!(known.contains(name), "{}: *{name}* is not there", panel.title);
+                referred += 1;
+            }
+        }
+    }
+    assert!(referred > 20, "{referred}");
+}
+
+#[test]
 fn every_series_of_a_graph_has_a_name_made_of_labels_that_it_has() {
     for dashboard in dashboards::all() {
         for panel in panels(&dashboard).filter(|panel| panel.kind == Kind::Graph) {

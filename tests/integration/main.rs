@@ -11,6 +11,7 @@ mod architecture;
 mod attribution;
 mod captures;
 mod carry;
+mod chart;
 mod compressed;
 mod connections;
 mod contents;

@@ -70,7 +70,7 @@ const DEMO: Choice = Choice {
         ("Spans that wait", "likewise"),
         ("Answers without usage", "its model always tells"),
         ("Not read", "all of its bodies can be"),
-        ("Retries of the SDK", "its agents are told by Pillion not to, and obey"),
+        ("SDK retries", "its agents are told by Pillion not to, and obey"),
     ],
 };
 
