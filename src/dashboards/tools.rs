@@ -108,16 +108,16 @@ fn over_time() -> Vec<Panel> {
             .of(quantile(0.95, TOOL_DURATION, ""), "p95")
             .of(quantile(0.5, TOOL_DURATION, ""), "p50")
             .of(quantile(0.99, TOOL_DURATION, ""), "p99"),
-        graph("Duration by tool, p95", Unit::Seconds, 12)
+        graph("Duration by tool, p95", Unit::Seconds, 8)
             .says("The ten slowest tools.", "Give the slowest a timeout of its own, so that it fails with words that the model understands.")
             .of(quantile(0.95, TOOL_DURATION, "tool").most(10), "{{tool}}"),
-        graph("Calls whose arguments do not fit, by tool", Unit::Events, 12)
+        graph("Calls whose arguments do not fit, by tool", Unit::Events, 8)
             .says(
                 "Calls whose arguments the declared schema refuses.",
                 "Simplify that tool's schema, or take a stronger model; `strict` mode rules it out where the provider has it.",
             )
             .of(rate(SCHEMA_MISMATCHES).sum("tool"), "{{tool}}"),
-        graph("Calls by agent", Unit::Events, 12)
+        graph("Calls by agent", Unit::Events, 8)
             .leads_to("agent")
             .says("Calls of tools in the answers that each agent got.", "An agent whose line leaves the others: click it, and look at its turns.")
             .of(rate(TOOL_CALLS).sum("agent"), "{{agent}}"),
