@@ -1,6 +1,7 @@
 //! The verbs and their flags; nothing else knows of clap.
 
 mod around;
+mod dashboards;
 mod demo;
 mod probe;
 mod run;
@@ -37,6 +38,8 @@ enum Verb {
     Check(Check),
     /// The simulated model alone, with faults to order
     Simulate(Simulate),
+    /// Write the Grafana dashboards and the Prometheus rules of this version
+    Dashboards(Dashboards),
 }
 
 #[derive(Debug, Args)]
@@ -123,6 +126,13 @@ struct Simulate {
     example: bool,
 }
 
+#[derive(Debug, Args)]
+struct Dashboards {
+    /// The folder they go to: `DIR/*.json` and `DIR/alerts/pillion.rules.yaml`; files of an earlier version are written over
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
 impl Shared {
     fn flags(&self) -> Flags {
         Flags { listen: self.listen.clone(), admin: self.admin.clone(), upstream: self.upstream.clone() }
@@ -169,6 +179,7 @@ impl Cli {
             }
             Verb::Demo(verb) => runtime()?.block_on(demo::run(verb.duration, verb.seed)),
             Verb::Simulate(verb) => runtime()?.block_on(demo::simulate(verb)),
+            Verb::Dashboards(verb) => dashboards::write(&verb.out, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
         }
     }
 }

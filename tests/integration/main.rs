@@ -16,6 +16,7 @@ mod compressed;
 mod connections;
 mod contents;
 mod crowds;
+mod dashboards;
 mod deadlines;
 mod demo;
 mod docs;

@@ -17,6 +17,7 @@ mod shield;
 mod streams;
 mod together;
 mod upstream;
+pub(crate) mod yaml;
 
 use std::{future::Future, time::Duration};
 
