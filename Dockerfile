@@ -12,7 +12,7 @@ COPY . .
 # Built for the machine that builds, by name: what is static must not be asked of build scripts and procedural macros.
 RUN --mount=type=cache,id=pillion-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=pillion-target,target=/src/target \
-    machine="$(rustc -vV | sed -n 's/^host: //p')" \
+    machine="$(rustc --print host-tuple)" \
     && RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --bin pillion --target "$machine" \
     && install -D "target/$machine/release/pillion" /image/pillion \
     && install -D -m 644 /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ca-certificates.crt

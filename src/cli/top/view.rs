@@ -124,7 +124,11 @@ impl<'a> View<'a> {
         let mut lines = vec![plain(ends)];
         if let Some(trouble) = &self.trouble {
             lines.push(Line { look: Look::Bad, text: format!("the admin port {trouble}") });
-            let seen = self.seen.as_ref().map(|seen| format!("; below is what was seen {} ago", humantime::format_duration(ago(seen.at)))).unwrap_or_default();
+            let seen = self
+                .seen
+                .as_ref()
+                .map(|seen| format!("; below is what was seen {} ago", humantime::format_duration(ago(seen.at))))
+                .unwrap_or_default();
             let since = self.missed.map(|missed| format!(" for {}", humantime::format_duration(ago(missed)))).unwrap_or_default();
             lines.push(Line { look: Look::Odd, text: format!("trying again{since}{seen}") });
         }

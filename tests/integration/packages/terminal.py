@@ -59,7 +59,7 @@ def picture(rows):
     whole = [frame for frame in whole if "\x1b[J" in frame]
     if not whole:
         return None
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", whole[-1].split("\x1b[J")[0]).replace("\x1b[K", "").split("\r\n")
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", whole[-1].split("\x1b[J")[0]).replace("\x1b[K", "").replace("\r", "").split("\n")
     return lines if len(lines) <= rows and any(line.startswith(word) for line in lines) else None
 
 

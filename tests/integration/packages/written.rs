@@ -50,7 +50,7 @@ fn manual() -> String {
     let body = |page: String| page.split_once("\n.SH").map(|(_, rest)| format!(".SH{rest}")).unwrap_or_default();
     let whole = Man::new(command.clone());
     // The renderer leaves an empty date out, and so moves what is behind it.
-    let mut page = format!(".TH PILLION 1 \"\" \"pillion {}\" \"\"\n", env!("CARGO_PKG_VERSION"));
+    let mut page = APOSTROPHE.to_owned() + &format!(".TH PILLION 1 \"\" \"pillion {}\" \"\"\n", env!("CARGO_PKG_VERSION"));
     page += &body(render(&|out| whole.render_name_section(out)));
     page += ".SH SYNOPSIS\n\\fBpillion\\fR \\fIVERB\\fR [\\fIOPTIONS\\fR]\n";
     page += DESCRIPTION;
@@ -59,7 +59,9 @@ fn manual() -> String {
         page += &of_verb(verb, render, body);
     }
     page += OUTRO;
-    page.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    // Roff's own way to write what is beyond ASCII, which every reader of it knows.
+    let ascii = |c: char| if c.is_ascii() { c.to_string() } else { format!("\\[u{:04X}]", u32::from(c)) };
+    page.lines().map(|line| line.trim_end().chars().map(ascii).collect::<String>() + "\n").collect()
 }
 
 fn of_verb(verb: &Command, render: impl Fn(&dyn Fn(&mut Vec<u8>) -> std::io::Result<()>) -> String, body: impl Fn(String) -> String) -> String {
@@ -70,6 +72,9 @@ fn of_verb(verb: &Command, render: impl Fn(&dyn Fn(&mut Vec<u8>) -> std::io::Res
     let options = part(render(&|out| man.render_options_section(out)));
     format!(".SS {}\n{synopsis}.PP\n{about}{options}", verb.get_name())
 }
+
+/// The renderer writes apostrophes by this name.
+const APOSTROPHE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
 
 const DESCRIPTION: &str = r#".SH DESCRIPTION
 Pillion rides beside an agent process: the agent's base_url points at it, and every byte goes to the model and back as before, kept inside deadlines,
@@ -160,7 +165,7 @@ fn completed(words: &[&str]) -> String {
     );
     let output = Process::new("bash").args(["--norc", "--noprofile", "-c", &program]).output().expect("bash is there");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.starts_with("complete -F _pillion"), "{said}");
+    assert!(output.status.success() && said.trim_end().ends_with("-F _pillion pillion"), "{said}");
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
