@@ -11,7 +11,10 @@ mod window;
 
 use std::{ffi::OsString, io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{
+    Args, Parser, Subcommand, ValueHint,
+    builder::{StringValueParser, TypedValueParser as _},
+};
 
 use crate::{
     config::{Environment, Flags, Selection},
@@ -114,7 +117,7 @@ struct Top {
     #[arg(long, value_name = "ADDR")]
     admin: Option<String>,
     /// Its token; in the environment others on this machine cannot read it [env: `PILLION_SERVER__ADMIN_TOKEN`]
-    #[arg(long, value_name = "TOKEN", value_parser = secret)]
+    #[arg(long, value_name = "TOKEN", value_parser = StringValueParser::new().map(Secret::new))]
     token: Option<Secret>,
     /// How often to look
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "2s")]
@@ -205,11 +208,6 @@ impl Cli {
             Verb::Completions { shell } => Ok(completions::print(shell).map(|()| ExitCode::SUCCESS)?),
         }
     }
-}
-
-/// Never refused; a type of its own so that it is printed nowhere.
-fn secret(token: &str) -> Result<Secret, std::convert::Infallible> {
-    Ok(Secret::new(token))
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

@@ -7,9 +7,11 @@ mod written;
 
 use std::{fs, path::PathBuf};
 
+use crate::support::parts;
+
 /// A file of the repository.
 fn path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
+    parts::root().join(name)
 }
 
 /// What stands in it.

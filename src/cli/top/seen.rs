@@ -99,7 +99,8 @@ struct Conversation {
 pub(super) struct Running {
     pub(super) tool: String,
     pub(super) agent: String,
-    pub(super) running_seconds: f64,
+    #[serde(rename = "running_seconds")]
+    pub(super) seconds: f64,
 }
 
 /// What the metrics alone say.
@@ -132,7 +133,7 @@ impl Seen {
         agents.sort_by(|a, b| (b.failed() + b.hung_up()).cmp(&(a.failed() + a.hung_up())).then(b.total().cmp(&a.total())).then(a.name.cmp(&b.name)));
         let failures = exchanges.exchanges.into_iter().filter(|exchange| exchange.outcome != Outcome::Ok.as_str()).collect();
         let mut running: Vec<_> = conversations.conversations.into_iter().flat_map(|conversation| conversation.running_tools).collect();
-        running.sort_by(|a, b| b.running_seconds.total_cmp(&a.running_seconds));
+        running.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
         Self { at: Instant::now(), agents, failures, running, conversations: conversations.remembered, in_flight: gauges.in_flight }
     }
 

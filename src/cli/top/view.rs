@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::RangeInclusive,
     time::{Duration, SystemTime},
 };
 
@@ -27,6 +28,21 @@ const ROWS_MAX: usize = 50;
 const ERRORS_MAX: usize = 4;
 /// The column of causes takes what is left, where that is at least so much.
 const CAUSES_MIN: usize = 18;
+
+/// Characters that take no cell of their own.
+const NARROW: [RangeInclusive<char>; 4] = ['\u{300}'..='\u{36f}', '\u{200b}'..='\u{200d}', '\u{20d0}'..='\u{20ff}', '\u{fe00}'..='\u{fe0f}'];
+/// Characters that take two.
+const WIDE: [RangeInclusive<char>; 9] = [
+    '\u{1100}'..='\u{115f}',
+    '\u{2e80}'..='\u{a4cf}',
+    '\u{ac00}'..='\u{d7a3}',
+    '\u{f900}'..='\u{faff}',
+    '\u{fe30}'..='\u{fe6f}',
+    '\u{ff00}'..='\u{ff60}',
+    '\u{ffe0}'..='\u{ffe6}',
+    '\u{1f300}'..='\u{1faff}',
+    '\u{20000}'..='\u{3fffd}',
+];
 
 /// Columns and lines that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,7 +248,7 @@ fn of_failure(exchange: &Exchange) -> Line {
 
 fn of_running(running: &Running) -> Line {
     let (tool, agent) = (Word(&running.tool), Word(&running.agent));
-    plain(format!("{tool} of {agent}, for {}", time(Some(running.running_seconds))))
+    plain(format!("{tool} of {agent}, for {}", time(Some(running.seconds))))
 }
 
 /// `3 × 429, 1 × timeout_first_token`, the most frequent first.
@@ -310,12 +326,10 @@ fn cells(text: &str) -> usize {
 
 /// Cells that a terminal gives a character: none to marks upon others, two to those of East Asia and to pictures.
 fn cell(c: char) -> usize {
-    match c {
-        '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200d}' | '\u{20d0}'..='\u{20ff}' | '\u{fe00}'..='\u{fe0f}' => 0,
-        '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}' => 2,
-        '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' | '\u{ffe0}'..='\u{ffe6}' | '\u{1f300}'..='\u{1faff}' | '\u{20000}'..='\u{3fffd}' => 2,
-        _ => 1,
+    if NARROW.iter().any(|range| range.contains(&c)) {
+        return 0;
     }
+    if WIDE.iter().any(|range| range.contains(&c)) { 2 } else { 1 }
 }
 
 fn plural(count: u64) -> &'static str {

@@ -143,9 +143,12 @@ fn the_compose_file_shows_itself_to_this_machine_alone_and_names_what_there_is()
     }
     assert_eq!(services["pillion"]["image"], json!(format!("pillion:{}", env!("CARGO_PKG_VERSION"))));
     let grafana = list(&services["grafana"]["volumes"]);
-    for entry in fs::read_dir(path("dashboards")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()) {
-        let volume = format!("./dashboards/{entry}:/var/lib/grafana/pillion/{entry}:ro");
-        assert!(!entry.ends_with(".json") || grafana.contains(&volume.as_str()), "Grafana is not given {entry}");
+    for entry in
+        fs::read_dir(path("dashboards")).unwrap().map(|entry| entry.unwrap().path()).filter(|entry| entry.extension().is_some_and(|is| is == "json"))
+    {
+        let name = entry.file_name().unwrap().to_str().unwrap();
+        let volume = format!("./dashboards/{name}:/var/lib/grafana/pillion/{name}:ro");
+        assert!(grafana.contains(&volume.as_str()), "Grafana is not given {name}");
     }
 }
 

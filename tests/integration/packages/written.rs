@@ -34,7 +34,7 @@ fn script(shell: Shell) -> String {
     let mut written = Vec::new();
     generate(shell, &mut Cli::command(), "pillion", &mut written);
     // Some shells' generators leave spaces at the ends of lines.
-    String::from_utf8(written).unwrap().lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    String::from_utf8(written).unwrap().lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
 /// One page for all verbs.
@@ -76,13 +76,13 @@ fn of_verb(verb: &Command, render: impl Fn(&dyn Fn(&mut Vec<u8>) -> std::io::Res
 /// The renderer writes apostrophes by this name.
 const APOSTROPHE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
 
-const DESCRIPTION: &str = r#".SH DESCRIPTION
+const DESCRIPTION: &str = r".SH DESCRIPTION
 Pillion rides beside an agent process: the agent's base_url points at it, and every byte goes to the model and back as before, kept inside deadlines,
 retried where that is safe, and reported as metrics, spans and one line of log per exchange. Agents connect to 127.0.0.1:4100; health, metrics and what
 happened lately are at 127.0.0.1:4101.
-"#;
+";
 
-const OUTRO: &str = r#".SH CONFIGURATION
+const OUTRO: &str = r".SH CONFIGURATION
 None is needed. \fB\-\-config\fR or \fBPILLION_CONFIG\fR name a YAML file; flags win over the environment, the environment over the file, the file over the
 defaults. \fBpillion check\fR prints what is in effect, with the origin of each value.
 .SH ENVIRONMENT
@@ -120,7 +120,7 @@ Sends everything to one server.
 .TP
 pillion demo \-\-admin 127.0.0.1:4101
 Simulated agents, to look at with \fBpillion top\fR or a Prometheus.
-"#;
+";
 
 #[test]
 fn completions_and_the_manual_are_those_of_the_flags() {
