@@ -32,6 +32,7 @@ mod life;
 mod names;
 mod oddities;
 mod outlines;
+mod packages;
 mod prompts;
 mod reading;
 mod readme;
