@@ -33,6 +33,7 @@ mod life;
 mod names;
 mod oddities;
 mod outlines;
+mod packages;
 mod prompts;
 mod reading;
 mod readme;
