@@ -107,8 +107,9 @@ fn notes(values: &str) -> String {
 
 #[test]
 fn an_installation_says_how_to_go_on() {
-    let alone =
-        notes("{service: {port: 80}, tls: {secret: a}, adminToken: {existingSecret: tokens, key: admin.token}, networkPolicy: {enabled: true}}");
+    let alone = "{service: {port: 80}, tls: {secret: a}, adminToken: {existingSecret: tokens, key: admin.token}, networkPolicy: {enabled: true}, \
+                 config: {upstreams: {a: {url: 'https://a.example'}}}}";
+    let alone = notes(alone);
     for words in [
         "https://demo-pillion.agents:80/v1",
         "https://demo-pillion.agents:80/@planner/v1",
@@ -122,7 +123,7 @@ fn an_installation_says_how_to_go_on() {
     ] {
         assert!(alone.contains(words), "{words}: {alone}");
     }
-    assert!(!alone.contains("Every pod of the cluster"), "{alone}");
+    assert!(!alone.contains("Every pod of the cluster") && !notes("").contains("helm -n"), "{alone}");
     let beside = notes(
         "{mode: sidecar, image: {repository: registry.example/pillion}, monitor: {enabled: true}, alerts: {enabled: true}, dashboards: {enabled: true}}",
     );

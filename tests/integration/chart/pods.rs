@@ -13,7 +13,7 @@ use super::{
     container::{SECRET, free, started, variables},
     helm::{KUBERNETES, Rendered, each, rendered},
 };
-use crate::support::{Agent, call, within};
+use crate::support::{Agent, call, model, verb, within};
 
 /// After the grace period: the last tasks, and the flush.
 const FLUSH: u64 = 3;
@@ -174,4 +174,20 @@ async fn the_container_as_it_is_rendered_starts_answers_its_probes_and_ends_in_t
     pillion.signal(Signal::TERM);
     let (code, _) = pillion.exit(Duration::from_secs(20)).await;
     assert_eq!(code, Some(0));
+}
+
+#[tokio::test]
+async fn helm_test_tries_the_upstreams_of_the_config_with_their_credentials() {
+    let model = model("").await;
+    let upstream = format!("{{url: '{}/v1', api_key: '${{KEY}}'}}", model.url());
+    let rendered =
+        rendered("1.34", "pillion", &format!("{{credentials: {{KEY: {{secret: a, key: b}}}}, config: {{upstreams: {{mine: {upstream}}}}}}}"));
+    let probe = &rendered.one("Pod")["spec"]["containers"][0];
+    assert_eq!(probe["args"], json!(["check", "--config", "/etc/pillion/pillion.yaml", "--probe"]));
+    assert_eq!((&probe["env"], &probe["volumeMounts"]), (&rendered.pillion()["env"], &rendered.pillion()["volumeMounts"]));
+    let start = verb("check").config(rendered.config()).arguments(["--probe"]);
+    let ended = variables(&rendered).into_iter().fold(start, |start, (name, value)| start.variable(name.leak(), value)).ended().await;
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.starts_with("ok   mine "), "{}", ended.stdout);
+    assert_eq!(model.requests()[0].header("authorization"), Some("Bearer 0123456789abcdef"));
 }
