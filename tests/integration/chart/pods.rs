@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{
     cases::{CASES, Case, case},
     container::{SECRET, free, started, variables},
-    helm::{KUBERNETES, Rendered, each, rendered},
+    helm::{KUBERNETES, Rendered, each, read_all, rendered, template},
 };
 use crate::support::{Agent, call, model, verb, within};
 
@@ -45,15 +45,19 @@ struct Pod {
 fn each_pod_is_one_that_pillion_starts_in_can_be_reached_in_and_has_the_time_to_end() {
     let with_a_pod = CASES.into_iter().filter(|case| case.name != "sidecar");
     let all: Vec<_> = with_a_pod.flat_map(|case| KUBERNETES.map(|kubernetes| (case, kubernetes))).collect();
-    each(&all, |&(case, kubernetes)| {
-        let rendered = rendered(kubernetes, case.chart, case.values);
+    let texts = each(&all, |&(Case { name, chart, values }, kubernetes)| {
+        let said = template("helm4", kubernetes, chart, values);
+        assert!(said.good, "{name}: {}", said.stderr);
+        said.stdout
+    });
+    for ((case, kubernetes), rendered) in all.into_iter().zip(read_all(&texts)) {
         let server = read(case.name, &rendered).server;
         let pod = Pod { case, kubernetes, rendered, server };
         it_listens_where_the_pod_says(&pod);
         it_has_the_time_to_end_that_its_config_takes(&pod);
         selectors_find_it(&pod);
         its_volumes_and_its_token_are_there(&pod);
-    });
+    }
 }
 
 fn it_listens_where_the_pod_says(Pod { case: Case { name, chart, .. }, rendered, server, .. }: &Pod) {
