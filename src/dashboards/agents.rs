@@ -153,12 +153,14 @@ fn prompts() -> Vec<Panel> {
             .of(quantile(0.95, PROMPT_CHARACTERS, ""), "p95")
             .of(quantile(0.5, PROMPT_CHARACTERS, ""), "p50"),
         graph("Trimmed prompts", Unit::Events, 8)
+            .low()
             .says(
                 "Prompts that would not have fitted and were made to fit, by model.",
                 "The agent works on with what was left. Rare is fine; at every turn it forgets what it should not: let the agent summarize.",
             )
             .of(rate(TRIMS).sum("model"), "{{model}}"),
         graph("Left out of prompts", Unit::Count, 8)
+            .low()
             .says(
                 "Tokens and messages a second that trimming took out.",
                 "Many tokens in few messages: old results of tools; return less from them. Many messages: the conversation itself is too long.",
@@ -166,6 +168,7 @@ fn prompts() -> Vec<Panel> {
             .of(rate(TRIMMED_TOKENS).sum(""), "tokens")
             .of(rate(TRIMMED_MESSAGES).sum(""), "messages"),
         graph("SDK retries", Unit::Events, 8)
+            .low()
             .says(
                 "Requests that the agent's own SDK repeats.",
                 "Pillion retries what is safe and tells SDKs not to; what still comes multiplies the load. Set `max_retries` to 0 in the agent's client.",
@@ -192,6 +195,7 @@ fn tools() -> Vec<Panel> {
             )
             .of(rate(TOOL_ERRORS).sum("tool, error_type"), "{{tool}}: {{error_type}}"),
         graph("Calls whose arguments do not fit", Unit::Events, 8)
+            .low()
             .says(
                 "Calls whose arguments the tool's own declared schema refuses.",
                 "Simplify the schema, name fields as one would say them, give an example in the description, or take a stronger model.",
@@ -203,24 +207,28 @@ fn tools() -> Vec<Panel> {
 fn waiting() -> Vec<Panel> {
     vec![
         graph("Timeouts by clock", Unit::Events, 8)
+            .low()
             .says(
                 "Timeouts of this agent's exchanges, by clock; `agent` is its own limit.",
                 "`agent`: raise the limit in its SDK. `first_token`, `idle`, `total`: the upstream was too slow for `timeouts` of the config: which of the two is wrong?",
             )
             .of(rate(TIMEOUTS).sum("clock"), "{{clock}}"),
         graph("Refusals by reason", Unit::Events, 8)
+            .low()
             .says(
                 "Errors that Pillion gave this agent in the upstream's place, by why.",
                 "The agent got the same reason in its error, with what to change.",
             )
             .of(rate(REFUSALS).sum("reason"), "{{reason}}"),
         graph("Hang-ups", Unit::Events, 8)
+            .low()
             .says(
                 "The agent hung up: before the first byte (`waiting`), or in the middle of the answer (`streaming`).",
                 "Compare with the panel beside it: how long it waits, and how long its model needs.",
             )
             .of(rate(observed(CANCELLED_AFTER)).sum("phase"), "{{phase}}"),
         graph("Waited before hanging up, and what the model needs", Unit::Seconds, 16)
+            .low()
             .says(
                 "How long this agent had waited when it hung up (p50), and how long the models that it asks take for nineteen of twenty answers (p95, all agents).",
                 "The first line below the others: the agent's limit is too short for its model. Raise it, stream, or take a faster model.",
