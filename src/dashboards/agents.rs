@@ -1,9 +1,9 @@
-//! *Agents*: all of them side by side, and then one at a time: what it asks, what it gets, what it waits for, what its tools do.
+//! *Agents*: all of them side by side, and then those that are chosen, one at a time: what it asks, what it gets, what it waits for, what its tools do.
 
 use super::{
     Cell, Dashboard, Panel, Row, Unit, graph,
     overview::{ERROR, FAILED},
-    query::{Expr, count, observed, only, quantile, quantile_of_range, quantile_where, rate, share, share_of_range},
+    query::{Expr, Selection, count, observed, only, quantile, quantile_of_range, quantile_where, rate, share, share_of_range},
     row, table,
 };
 use crate::telemetry::names::metrics::{
@@ -43,20 +43,25 @@ fn compared() -> Panel {
         (Cell::Value(7, Unit::Count), "Tool errors"),
         (Cell::Value(8, Unit::Count), "Trimmed prompts"),
     ];
-    table("All agents chosen", (24, 9), &columns)
+    table("All agents", (24, 9), &columns)
         .says(
-            "Every agent within the time range. An empty cell: it never happened, or is not known.",
+            "Every agent within the time range, whichever are chosen. An empty cell: it never happened, or is not known.",
             "Begin with the agent whose *Failed* is red and click its name. `unknown` are requests whose agent could not be told: name it in the path of its base URL, `/@name/v1`.",
         )
-        .of(count(EXCHANGES, "agent"), "")
-        .of(share_of_range(only(EXCHANGES, FAILED), EXCHANGES, "agent"), "")
-        .of(quantile_of_range(0.95, OPERATION_DURATION, NAME).called(NAME, "agent"), "")
-        .of(quantile_of_range(0.95, FIRST_CHUNK, NAME).called(NAME, "agent"), "")
-        .of(count(only(TOKENS, "type=~\"input|output\""), "agent"), "")
-        .of(count(COST, "agent"), "")
-        .of(count(observed(CANCELLED_AFTER), "agent"), "")
-        .of(count(TOOL_ERRORS, "agent"), "")
-        .of(count(TRIMS, "agent"), "")
+        .of(count(all(EXCHANGES), "agent"), "")
+        .of(share_of_range(all(only(EXCHANGES, FAILED)), all(EXCHANGES), "agent"), "")
+        .of(quantile_of_range(0.95, all(OPERATION_DURATION), NAME).called(NAME, "agent"), "")
+        .of(quantile_of_range(0.95, all(FIRST_CHUNK), NAME).called(NAME, "agent"), "")
+        .of(count(all(only(TOKENS, "type=~\"input|output\"")), "agent"), "")
+        .of(count(all(COST), "agent"), "")
+        .of(count(all(observed(CANCELLED_AFTER)), "agent"), "")
+        .of(count(all(TOOL_ERRORS), "agent"), "")
+        .of(count(all(TRIMS), "agent"), "")
+}
+
+/// Of all agents, so that another one can be chosen.
+fn all(of: impl Into<Selection>) -> Selection {
+    of.into().whatever("agent")
 }
 
 fn answers() -> Vec<Panel> {
