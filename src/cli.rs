@@ -1,20 +1,26 @@
 //! The verbs and their flags; nothing else knows of clap.
 
 mod around;
+mod completions;
 mod dashboards;
 mod demo;
 mod probe;
 mod run;
 mod summary;
+mod top;
 mod window;
 
 use std::{ffi::OsString, io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand, ValueHint,
+    builder::{StringValueParser, TypedValueParser as _},
+};
 
 use crate::{
     config::{Environment, Flags, Selection},
     context,
+    secret::Secret,
 };
 
 /// Exit code of a usage or config error.
@@ -40,12 +46,19 @@ enum Verb {
     Simulate(Simulate),
     /// Write the Grafana dashboards and the Prometheus rules of this version
     Dashboards(Dashboards),
+    /// What a running Pillion's agents do, in this terminal and as it goes
+    Top(Top),
+    /// Print what a shell reads to complete verbs and flags
+    Completions {
+        /// The shell
+        shell: completions::Shell,
+    },
 }
 
 #[derive(Debug, Args)]
 struct Shared {
     /// The configuration file (YAML). None is needed [env: `PILLION_CONFIG`]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
     /// Where agents connect [default: 127.0.0.1:4100]
     #[arg(long, value_name = "ADDR")]
@@ -63,7 +76,7 @@ struct Run {
     #[command(flatten)]
     shared: Shared,
     /// A program to start with its base URLs pointing here; Pillion ends with it and with its exit code
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
     command: Vec<OsString>,
 }
 
@@ -93,6 +106,28 @@ struct Demo {
     /// Same seed, same story
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Where the simulated agents connect, and others may [default: a free port of the loopback]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Where health and metrics are [default: a free port of the loopback]
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Top {
+    /// The admin port to look at: an address or a URL [env: `PILLION_SERVER__ADMIN`] [default: 127.0.0.1:4101]
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<String>,
+    /// Its token; in the environment others on this machine cannot read it [env: `PILLION_SERVER__ADMIN_TOKEN`]
+    #[arg(long, value_name = "TOKEN", value_parser = StringValueParser::new().map(Secret::new))]
+    token: Option<Secret>,
+    /// How often to look
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "2s")]
+    interval: Duration,
+    /// Look once, print it and end; so it is where the output is no terminal, too
+    #[arg(long)]
+    once: bool,
 }
 
 #[derive(Debug, Args)]
@@ -101,7 +136,7 @@ struct Simulate {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4110")]
     listen: SocketAddr,
     /// A script of answers and faults (YAML or JSON); `--example` prints one
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     script: Option<PathBuf>,
     /// Same seed, same answers
     #[arg(long, default_value_t = 1)]
@@ -113,13 +148,13 @@ struct Simulate {
     #[arg(long, value_name = "N", default_value_t = 0.0)]
     tokens_per_second: f64,
     /// Serve TLS (and plain HTTP still) with a certificate for localhost of a CA made up now, which is written to this file
-    #[arg(long, value_name = "CA_FILE", num_args = 0..=1, default_missing_value = "simulate-ca.pem")]
+    #[arg(long, value_name = "CA_FILE", value_hint = ValueHint::FilePath, num_args = 0..=1, default_missing_value = "simulate-ca.pem")]
     tls: Option<PathBuf>,
     /// Serve TLS with this certificate chain (PEM)
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// … and its key (PEM)
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_cert")]
     tls_key: Option<PathBuf>,
     /// Print a script with comments that shows every kind of answer and fault, and end
     #[arg(long)]
@@ -177,9 +212,11 @@ impl Cli {
                     printed => Ok(printed.map(|()| ExitCode::SUCCESS)?),
                 }
             }
-            Verb::Demo(verb) => runtime()?.block_on(demo::run(verb.duration, verb.seed)),
+            Verb::Demo(verb) => runtime()?.block_on(demo::run(verb, &environment)),
             Verb::Simulate(verb) => runtime()?.block_on(demo::simulate(verb)),
             Verb::Dashboards(verb) => dashboards::write(&verb.out, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
+            Verb::Top(verb) => runtime()?.block_on(top::run(verb, &environment)),
+            Verb::Completions { shell } => Ok(completions::print(shell).map(|()| ExitCode::SUCCESS)?),
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::{sync::mpsc, time::sleep};
 
 use super::run::{self, Signals};
 use crate::{
-    config::{self, Environment, Flags, LogLevel},
+    config::{self, Environment, Flags, Loaded, LogLevel},
     demo::{
         self, ServeTls, SimulateOptions,
         agents::{self, FAULTS},
@@ -27,6 +27,8 @@ use crate::{
 const CONFIG: &str = "timeouts:\n  first_token: 4s\n  idle: 4s\n";
 /// Pace of the simulated model, so that a stream can be seen to flow.
 const PACE: Pace = Pace { first_token: Duration::from_millis(250), tokens_per_second: Some(60.0) };
+/// What the demo takes from the environment: the admin port's token, which an address beyond loopback needs, and where spans go.
+const VARIABLES: [&str; 4] = [super::top::TOKEN_VARIABLE, "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_HEADERS"];
 /// Events that wait to be printed; agents wait for a slow terminal.
 const EVENTS: usize = 256;
 
@@ -51,13 +53,18 @@ pub(super) async fn simulate(verb: super::Simulate) -> anyhow::Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// The whole thing, until a signal or for `duration`.
-pub(super) async fn run(duration: Option<Duration>, seed: u64) -> anyhow::Result<ExitCode> {
+/// The whole thing, until a signal or for as long as it was told to.
+pub(super) async fn run(verb: super::Demo, environment: &Environment) -> anyhow::Result<ExitCode> {
+    let super::Demo { duration, seed, listen, admin } = verb;
     let mut signals = Signals::new()?;
     let script = Script::read(FAULTS).context("the demo's own script is wrong")?;
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let model = Model::start(ModelOptions { listen: any_port, seed, script, pace: PACE, ..ModelOptions::default() }).await?;
-    let server = run::start(configured(&model)?, &[])?;
+    let loaded = match configured(&model, [listen, admin], environment) {
+        Ok(loaded) => loaded,
+        Err(code) => return Ok(code),
+    };
+    let server = run::start(loaded.config, &[])?;
     let mut out = std::io::stdout();
     writeln!(out, "Simulated agents talk to a simulated model ({}) through Pillion.", model.url())?;
     writeln!(out, "  agents connect to  {}\n  metrics            {}/metrics\n", server.url(), server.admin().url(false))?;
@@ -86,15 +93,15 @@ pub(super) async fn run(duration: Option<Duration>, seed: u64) -> anyhow::Result
     Ok(code)
 }
 
-/// The default config, in front of the simulated model alone, and quiet: the agents' own story is what is printed.
-fn configured(model: &Model) -> anyhow::Result<config::Config> {
-    let any = || Some("127.0.0.1:0".to_owned());
-    let flags = Flags { listen: any(), admin: any(), upstream: Some(model.url()) };
-    let environment: Environment = std::iter::empty::<(String, String)>().collect();
-    let loaded = config::read(CONFIG.as_bytes(), None, &flags, &environment).map_err(|errors| anyhow::anyhow!("{errors}"))?;
-    let mut config = loaded.config;
-    config.telemetry.log_level = LogLevel::Off;
-    Ok(config)
+/// The default config, in front of the simulated model alone, and quiet: the agents' own story is what is printed. Of the environment it takes what it
+/// needs to be looked at.
+fn configured(model: &Model, addresses: [Option<String>; 2], environment: &Environment) -> Result<Loaded, ExitCode> {
+    let [listen, admin] = addresses.map(|address| address.or_else(|| Some("127.0.0.1:0".to_owned())));
+    let flags = Flags { listen, admin, upstream: Some(model.url()) };
+    let environment: Environment = VARIABLES.into_iter().filter_map(|name| Some((name, environment.of(name)?))).collect();
+    let mut loaded = run::checked(config::read(CONFIG.as_bytes(), None, &flags, &environment))?;
+    loaded.config.telemetry.log_level = LogLevel::Off;
+    Ok(loaded)
 }
 
 fn counted(telemetry: &Telemetry) -> String {

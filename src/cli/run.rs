@@ -38,7 +38,12 @@ impl Signals {
 
 /// Reads the config; what is wrong with it is printed whole.
 pub(super) fn load(file: Option<&Path>, flags: &Flags, environment: &Environment) -> Result<config::Loaded, ExitCode> {
-    config::load(file, flags, environment).map_err(|errors| {
+    checked(config::load(file, flags, environment))
+}
+
+/// The config, or, printed, what is wrong with it.
+pub(super) fn checked(read: Result<config::Loaded, config::Errors>) -> Result<config::Loaded, ExitCode> {
+    read.map_err(|errors| {
         say(&errors.to_string());
         ExitCode::from(super::USAGE)
     })

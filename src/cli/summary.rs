@@ -19,11 +19,23 @@ const MOST: usize = 20;
 
 /// How something looks on a terminal.
 #[derive(Debug, Clone, Copy)]
-enum Look {
+pub(super) enum Look {
     Plain,
     Faint,
     Bad,
     Odd,
+}
+
+impl Look {
+    /// The text as a terminal is to be told it.
+    pub(super) fn paint(self, text: &str, colours: bool) -> String {
+        match (colours, self) {
+            (false, _) | (true, Self::Plain) => text.to_owned(),
+            (true, Self::Faint) => format!("\x1b[90m{text}\x1b[0m"),
+            (true, Self::Bad) => format!("\x1b[31m{text}\x1b[0m"),
+            (true, Self::Odd) => format!("\x1b[33m{text}\x1b[0m"),
+        }
+    }
 }
 
 /// Prints what `agents` did within `took`.
@@ -33,15 +45,7 @@ pub(super) fn print(mut out: impl Write, mut agents: Vec<AgentSums>, took: Durat
     }
     // The busiest first, those without a name last.
     agents.sort_by(|a, b| (&*a.name == UNKNOWN).cmp(&(&*b.name == UNKNOWN)).then(b.exchanges.total().cmp(&a.exchanges.total())));
-    let mut line = |look: Look, text: &str| {
-        let text = fitting(text.trim_end());
-        match (colours, look) {
-            (false, _) | (true, Look::Plain) => writeln!(out, "{text}"),
-            (true, Look::Faint) => writeln!(out, "\x1b[90m{text}\x1b[0m"),
-            (true, Look::Bad) => writeln!(out, "\x1b[31m{text}\x1b[0m"),
-            (true, Look::Odd) => writeln!(out, "\x1b[33m{text}\x1b[0m"),
-        }
-    };
+    let mut line = |look: Look, text: &str| writeln!(out, "{}", look.paint(&fitting(text.trim_end()), colours));
     line(Look::Plain, &all(&agents, took))?;
     line(Look::Faint, &row(["agent", "total", "ok", "failed", "hung up", "median", "slowest", "tokens", "cost"]))?;
     for agent in agents.iter().take(MOST) {
@@ -141,8 +145,8 @@ fn hang_ups(agent: &AgentSums) -> Option<String> {
     Some(format!("{} × after {waited}{limit}", hang_ups.count))
 }
 
-/// `1234`, `12.3k`, `4.5M`.
-fn thousands(tokens: u64) -> String {
+/// `1234`, `12.3k`, `45.6M`.
+pub(super) fn thousands(tokens: u64) -> String {
     match tokens {
         0..10_000 => tokens.to_string(),
         10_000..10_000_000 => format!("{}.{}k", tokens / 1000, tokens % 1000 / 100),
@@ -150,7 +154,8 @@ fn thousands(tokens: u64) -> String {
     }
 }
 
-fn dollars(usd: f64) -> String {
+/// `1234`, `0.25`, `0.0021`.
+pub(super) fn dollars(usd: f64) -> String {
     match usd {
         much if much >= 100.0 => format!("{much:.0}"),
         some if some >= 0.01 => format!("{some:.2}"),

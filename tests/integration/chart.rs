@@ -2,6 +2,8 @@
 //! values; what would not work is refused in words that say what would.
 
 mod cases;
+mod cluster;
+mod container;
 mod contents;
 mod helm;
 mod pods;

@@ -69,7 +69,7 @@ resources:
 
 {{/* Names of the variables that the values give: a JSON list. */}}
 {{- define "pillion.ownVariables" -}}
-{{- $names := keys .Values.credentials -}}
+{{- $names := keys (.Values.credentials | default dict) -}}
 {{- range .Values.extraEnv }}{{ $names = append $names .name }}{{ end -}}
 {{- toJson $names -}}
 {{- end -}}
@@ -78,15 +78,13 @@ resources:
 {{- define "pillion.probes" -}}
 {{- $probes := (index . 0).Values.probes -}}
 {{- $port := index . 1 -}}
-startupProbe:
-  httpGet: {path: /readyz, port: {{ $port }}}
-  {{- toYaml $probes.startup | nindent 2 }}
-readinessProbe:
-  httpGet: {path: /readyz, port: {{ $port }}}
-  {{- toYaml $probes.readiness | nindent 2 }}
-livenessProbe:
-  httpGet: {path: /healthz, port: {{ $port }}}
-  {{- toYaml $probes.liveness | nindent 2 }}
+{{- range $probe := list "startup" "readiness" "liveness" -}}
+{{- with index $probes $probe }}
+{{ $probe }}Probe:
+  httpGet: {path: {{ ternary "/healthz" "/readyz" (eq $probe "liveness") }}, port: {{ $port }}}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
 {{- end -}}
 
 {{- define "pillion.volumes" -}}

@@ -25,7 +25,7 @@ volumes:
 {{- end -}}
 
 {{- define "pillion.replicas" -}}
-{{- kindIs "invalid" .Values.replicas | ternary 2 .Values.replicas -}}
+{{- kindIs "invalid" .Values.replicas | ternary 2 .Values.replicas | int -}}
 {{- end -}}
 
 {{/* How many there are at least. */}}

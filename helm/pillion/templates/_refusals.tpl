@@ -13,13 +13,13 @@
 {{/* What a schema would refuse by a pattern, which says nothing to a person, and repeats a token that is not to be seen. */}}
 {{- define "pillion.refusals.words" -}}
 {{- $wrong := list -}}
-{{- if not (regexMatch "^(sha256:[0-9a-f]{64})?$" .Values.image.digest) -}}
-{{- $wrong = append $wrong (printf "image.digest wants sha256: and 64 hex digits; found %s" .Values.image.digest) -}}
+{{- if not (regexMatch "^(sha256:[0-9a-f]{64})?$" (.Values.image.digest | default "")) -}}
+{{- $wrong = append $wrong (printf "image.digest wants sha256: and 64 hex digits; found %s" (.Values.image.digest | default "")) -}}
 {{- end -}}
 {{- if not (regexMatch "^([!-~]{16,})?$" .Values.adminToken.value) -}}
 {{- $wrong = append $wrong "adminToken.value wants at least 16 visible ASCII characters and no spaces" -}}
 {{- end -}}
-{{- if not (regexMatch "^[A-Za-z0-9_.-]{0,64}$" .Values.sidecar.agent) -}}
+{{- if not (regexMatch "^[A-Za-z0-9_.-]{0,64}$" (.Values.sidecar.agent | default "")) -}}
 {{- $wrong = append $wrong (printf "sidecar.agent wants 1 to 64 of letters, digits, _ . and -; found %s" .Values.sidecar.agent) -}}
 {{- end -}}
 {{- range $key := list "interval" "scrapeTimeout" -}}
@@ -166,11 +166,23 @@
 {{- toJson $wrong -}}
 {{- end -}}
 
-{{/* An alert that is misspelt would go on. */}}
+{{/* An alert that is misspelt would go on, and a severity stay what it was. */}}
 {{- define "pillion.refusals.alerts" -}}
 {{- $wrong := list -}}
 {{- $known := list -}}
-{{- range (.Files.Get "files/pillion.rules.yaml" | fromYaml).groups }}{{ range .rules }}{{ $known = append $known .alert }}{{ end }}{{ end -}}
+{{- $severities := list -}}
+{{- range (.Files.Get "files/pillion.rules.yaml" | fromYaml).groups -}}
+{{- range .rules -}}
+{{- $known = append $known .alert -}}
+{{- $severities = append $severities (.labels | default dict).severity -}}
+{{- end -}}
+{{- end -}}
+{{- $severities = $severities | compact | uniq | sortAlpha -}}
+{{- range $severity, $_ := .Values.alerts.severities -}}
+{{- if not (has $severity $severities) -}}
+{{- $wrong = append $wrong (printf "alerts.severities names %s, which no alert has; there are %s" $severity (join ", " $severities)) -}}
+{{- end -}}
+{{- end -}}
 {{- range .Values.alerts.disabled -}}
 {{- if not (has . $known) -}}
 {{- $wrong = append $wrong (printf "alerts.disabled names %s, which is no alert; there are %s" . (join ", " ($known | compact | sortAlpha))) -}}

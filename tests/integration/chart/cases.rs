@@ -22,7 +22,7 @@ pub(super) const SEEN: &str =
     "{networkPolicy: {enabled: true}, monitor: {enabled: true, labels: {release: prom}}, alerts: {enabled: true}, dashboards: {enabled: true}}";
 
 /// The table.
-pub(super) const CASES: [Case; 27] = [
+pub(super) const CASES: [Case; 28] = [
     pillion("default", ""),
     pillion("seen", SEEN),
     pillion("replicas-1", "replicas: 1"),
@@ -70,6 +70,15 @@ pub(super) const CASES: [Case; 27] = [
         "config: {timeouts: {idle: off, total: off}, context: {trim: off}, retries: {on_timeout: false}, carry: {via: off}, server: {body_limit: off}, \
          telemetry: {otlp: off, log: {level: off, format: json}}, upstreams: {a: {url: 'https://a.example', http2: off}}, \
          routes: [{path: /v1/*, upstream: a, timeouts: {first_token: off}}]}",
+    ),
+    pillion(
+        "nothing",
+        "{config: null, credentials: null, extraEnv: null, resources: null, strategy: null, topologySpread: null, tolerations: null, affinity: null, \
+         securityContext: null, podSecurityContext: null, commonLabels: null, podLabels: null, podAnnotations: null, nodeSelector: null, \
+         probes: {startup: null}, image: {tag: null, digest: null, pullSecrets: null}, sidecar: {agent: null}, nameOverride: null, \
+         service: {annotations: null}, serviceAccount: {name: null, annotations: null}, monitor: {enabled: true, labels: null}, \
+         alerts: {enabled: true, labels: null}, dashboards: {enabled: true, labels: null, annotations: null, namespace: null}, \
+         networkPolicy: {enabled: true, extraEgress: null}, priorityClassName: null, envFrom: null, extraVolumes: null, extraVolumeMounts: null}",
     ),
     pillion(
         "placed",

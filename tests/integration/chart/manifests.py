@@ -98,7 +98,12 @@ def check(folder, versions):
     seen, read, bad = {}, 0, False
     for file in sorted(pathlib.Path(folder).glob("*.yaml")):
         names = set()
-        for document in documents(file.read_text()):
+        try:
+            found = documents(file.read_text())
+        except (ValueError, yaml.YAMLError) as error:
+            found, bad = [], True
+            print(f"{file.name}: {error}")
+        for document in found:
             read += 1
             who = f"{document['kind']}/{document['metadata']['name']}"
             text = json.dumps(document, sort_keys=True)

@@ -3,7 +3,7 @@
 use super::helm::{HELMS, each, template};
 
 /// What a schema refuses: values, and what helm 3 and helm 4 say.
-const BY_SCHEMA: [(&str, &str, &str); 19] = [
+const BY_SCHEMA: [(&str, &str, &str); 20] = [
     (
         "mode: daemonset",
         r#"mode: mode must be one of the following: "standalone", "sidecar""#,
@@ -50,11 +50,12 @@ const BY_SCHEMA: [(&str, &str, &str); 19] = [
     ),
     ("extraEnv: [{name: A, value: 1}]", "extraEnv.0.value: Invalid type. Expected: string", "at '/extraEnv/0/value': got number, want string"),
     ("monitor: {interval: 30}", "monitor.interval: Invalid type. Expected: string", "at '/monitor/interval': got number, want string"),
+    ("ports: {admin: null}", "ports: admin is required", "at '/ports': missing property 'admin'"),
     ("monitor: {labels: {a: true}}", "monitor.labels.a: Invalid type. Expected: string", "at '/monitor/labels/a': got boolean, want string"),
 ];
 
 /// What is refused for a reason that no schema knows, and the sentence.
-const BY_CHART: [(&str, &str); 30] = [
+const BY_CHART: [(&str, &str); 31] = [
     ("image: {digest: latest}", "image.digest wants sha256: and 64 hex digits; found latest"),
     ("adminToken: {value: secret-canary}", "adminToken.value wants at least 16 visible ASCII characters and no spaces"),
     ("adminToken: {value: aaaaaaaaaaaaaaaa, existingSecret: a}", "adminToken has both existingSecret and value: one of them has to go"),
@@ -105,6 +106,7 @@ const BY_CHART: [(&str, &str); 30] = [
     ),
     ("{mode: sidecar, replicas: 2}", "replicas is of no use in mode sidecar: the pods are those of your own chart, set it there"),
     ("{mode: sidecar, tls: {secret: a}}", "tls.secret is of no use in mode sidecar: agents connect over the loopback of their own pod"),
+    ("alerts: {severities: {sev1: page}}", "alerts.severities names sev1, which no alert has; there are critical"),
     ("alerts: {disabled: [PillionDowm]}", "alerts.disabled names PillionDowm, which is no alert; there are "),
 ];
 

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::helm::{HELMS, Rendered, helm, read, rendered};
-use crate::support::verb;
+use super::{
+    container::{free, started},
+    helm::{HELMS, Rendered, helm, read, rendered},
+};
+use crate::support::{Agent, call, chat, model, verb, within};
 
 /// The agent's variables, but for its key.
 fn variables(rendered: &Rendered) -> BTreeMap<String, String> {
@@ -97,4 +100,25 @@ fn agents_of_one_pod_may_have_names_of_their_own_and_the_dependency_another() {
         assert_eq!(pod["metadata"]["labels"], rendered.one("PodMonitor")["spec"]["selector"]["matchLabels"]);
         assert_eq!(rendered.one("ConfigMap")["metadata"]["name"], pod["spec"]["volumes"][0]["configMap"]["name"]);
     }
+}
+
+#[tokio::test]
+async fn the_agent_of_the_example_is_seen_by_its_name_and_needs_no_key() {
+    let model = model("").await;
+    let [traffic, admin] = free();
+    let upstreams = format!("{{openai: {{url: '{}/v1', api_key: '${{OPENAI_API_KEY}}'}}}}", model.url());
+    let rendered =
+        rendered("1.34", "example", &format!("pillion: {{ports: {{traffic: {traffic}, admin: {admin}}}, config: {{upstreams: {upstreams}}}}}"));
+    let pillion = started(&rendered).await;
+    let url = variables(&rendered)["OPENAI_BASE_URL"].clone();
+    let (_, path) = url.strip_prefix("http://127.0.0.1:").unwrap().split_once('/').unwrap();
+    let reply = Agent::stranger(pillion.traffic)
+        .await
+        .ask(&chat(false).at(&format!("/{path}/chat/completions")).header("Authorization", "Bearer none"))
+        .await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(model.requests()[0].header("authorization"), Some("Bearer 0123456789abcdef"), "that of the Secret, in place of the agent's");
+    let ask = call("GET", "/api/exchanges?agent=researcher&outcome=ok").header("Authorization", "Bearer 0123456789abcdef");
+    within("the exchange to be told of", async { while !Agent::stranger(pillion.admin).await.ask(&ask).await.text().contains(r#""researcher""#) {} })
+        .await;
 }

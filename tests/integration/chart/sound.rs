@@ -84,6 +84,7 @@ fn what_would_be_wrong_is_found() {
         ("label", "release: prom", "release: prom+"),
         ("operator", "scrapeTimeout:", "scrapeTimeouts:"),
         ("variable", "name: K8S_POD_NAME", "name: OTEL_RESOURCE_ATTRIBUTES"),
+        ("key", "kind: Service\n", "kind: Service\nkind: Service\n"),
     ];
     for (name, from, to) in wrong {
         assert!(good.contains(from), "{from}");
@@ -94,8 +95,6 @@ fn what_would_be_wrong_is_found() {
     for (name, ..) in wrong {
         assert!(said.stdout.contains(&format!("{name}.yaml: ")), "{name}: {}", said.stdout);
     }
-    fs::write(folder.path().join("twice.yaml"), good.replace("kind: Service\n", "kind: Service\nkind: Service\n")).unwrap();
-    assert!(check(folder.path(), &["1.34"]).stderr.contains("stands twice: kind"));
 }
 
 /// Holds the documents of a folder to the schemas of these versions, and those of the operator.

@@ -157,6 +157,11 @@ impl Binary {
         self.reads.send(false).expect("the reader listens until it is dropped");
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> i32 {
+        self.id.as_raw_nonzero().get()
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.id, signal).expect("it runs");

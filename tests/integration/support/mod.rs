@@ -7,6 +7,7 @@ mod call;
 pub(crate) mod captures;
 mod metrics;
 mod model;
+pub(crate) mod pages;
 pub(crate) mod parts;
 mod peer;
 pub(crate) mod promql;
@@ -16,6 +17,7 @@ mod shield;
 mod streams;
 mod together;
 mod upstream;
+pub(crate) mod yaml;
 
 use std::{future::Future, time::Duration};
 
