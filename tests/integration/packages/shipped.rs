@@ -12,7 +12,7 @@ use clap::Parser as _;
 use pillion::{cli::Cli, config::Config};
 use serde_json::{Value, json};
 
-use super::{path, text};
+use super::{demo::free, path, text};
 use crate::support::{parts, verb, within};
 
 /// How long a scrape and an evaluation may take.
@@ -186,7 +186,7 @@ async fn the_prometheus_of_the_compose_file_scrapes_the_demo_and_its_exemplars_l
     let checked = Command::new(parts::program("promtool")).args(["check", "config"]).arg(folder.path().join("prometheus.yaml")).output().unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 
-    let admin = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let admin = free();
     let _demo = verb("demo").arguments(["--admin", &admin]).variable("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9").spawned();
     let config = config.replace("127.0.0.1:4101", &admin).replace(": 5s", ": 1s");
     let prometheus = parts::prometheus(&config, &[("pillion.rules.yaml", &rules)]).await;
