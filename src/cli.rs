@@ -2,6 +2,7 @@
 
 mod around;
 mod completions;
+mod dashboards;
 mod demo;
 mod probe;
 mod run;
@@ -43,6 +44,8 @@ enum Verb {
     Check(Check),
     /// The simulated model alone, with faults to order
     Simulate(Simulate),
+    /// Write the Grafana dashboards and the Prometheus rules of this version
+    Dashboards(Dashboards),
     /// What a running Pillion's agents do, in this terminal and as it goes
     Top(Top),
     /// Print what a shell reads to complete verbs and flags
@@ -158,6 +161,13 @@ struct Simulate {
     example: bool,
 }
 
+#[derive(Debug, Args)]
+struct Dashboards {
+    /// The folder they go to: `DIR/*.json` and `DIR/alerts/pillion.rules.yaml`; files of an earlier version are written over
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
 impl Shared {
     fn flags(&self) -> Flags {
         Flags { listen: self.listen.clone(), admin: self.admin.clone(), upstream: self.upstream.clone() }
@@ -204,6 +214,7 @@ impl Cli {
             }
             Verb::Demo(verb) => runtime()?.block_on(demo::run(verb, &environment)),
             Verb::Simulate(verb) => runtime()?.block_on(demo::simulate(verb)),
+            Verb::Dashboards(verb) => dashboards::write(&verb.out, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
             Verb::Top(verb) => runtime()?.block_on(top::run(verb, &environment)),
             Verb::Completions { shell } => Ok(completions::print(shell).map(|()| ExitCode::SUCCESS)?),
         }

@@ -25,7 +25,7 @@
 //! | 1 | [`config`] |
 //! | 2 | [`agent`] [`context`] |
 //! | 3 | [`telemetry`] |
-//! | 4 | [`upstream`] |
+//! | 4 | [`upstream`] [`dashboards`] |
 //! | 5 | [`proxy`] |
 //! | 6 | [`downstream`] [`admin`] |
 //! | 7 | [`server`] |
@@ -51,6 +51,7 @@ pub mod body;
 pub mod cli;
 pub mod config;
 pub mod context;
+pub mod dashboards;
 pub mod demo;
 pub mod downstream;
 pub mod drain;

@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 10] = [
     &["config"],
     &["agent", "context"],
     &["telemetry"],
-    &["upstream"],
+    &["upstream", "dashboards"],
     &["proxy"],
     &["downstream", "admin"],
     &["server"],
@@ -123,6 +123,10 @@ fn every_file_says_what_it_promises_and_is_of_a_readable_size() {
 fn names_of_metrics_stand_in_one_place() {
     for (path, source) in sources().into_iter().filter(|(path, _)| !path.starts_with("telemetry")) {
         for quoted in ["\"pillion_", "\"gen_ai_", "\"gen_ai."] {
+            // Their queries group by labels; that these exist is held by a test of theirs.
+            if quoted == "\"gen_ai_" && path.starts_with("dashboards") {
+                continue;
+            }
             assert!(!without_tests(&source).contains(quoted), "{} names a metric or an attribute", path.display());
         }
     }

@@ -5,17 +5,21 @@
 
 mod support;
 
+mod alerts;
 mod api;
 mod architecture;
 mod attribution;
 mod captures;
 mod carry;
+mod chart;
 mod compressed;
 mod connections;
 mod contents;
 mod crowds;
+mod dashboards;
 mod deadlines;
 mod demo;
+mod docs;
 mod fitting;
 mod framing;
 mod growth;

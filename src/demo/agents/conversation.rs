@@ -149,9 +149,10 @@ impl Agent {
 
     /// What a tool brings.
     fn found(&mut self) -> String {
-        match self.habit.tools {
-            _ if self.rng.u8(..6) == 0 => "Error: no data".to_owned(),
-            Some(Tools::Pages) => sentences(PAGE, &mut self.rng),
+        match (self.rng.u8(..12), self.habit.tools) {
+            (0, _) => "Error: no data".to_owned(),
+            (1, _) => "TimeoutError: the library did not answer".to_owned(),
+            (_, Some(Tools::Pages)) => sentences(PAGE, &mut self.rng),
             _ => "Found: three pages.".to_owned(),
         }
     }

@@ -8,7 +8,12 @@ use crate::wire::Dialect;
 
 /// What goes wrong at the simulated model while the agents talk to it. Every fault is one agent's, by the model it uses.
 pub const FAULTS: &str = "
+# A limit that nobody reaches, told with each reply as providers do
+rate_limit: {requests: 6000, tokens: 20000000, per: 1m}
 rules:
+  # researcher: at times its model does not know a tool's arguments
+  - when: {model: gpt-4o-mini, every: 6}
+    tools: [{name: get_weather, arguments: {town: Rome}}]
   # unlucky: the proxy retries these
   - when: {model: gpt-4.1, every: 3}
     status: 500

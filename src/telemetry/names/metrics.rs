@@ -260,3 +260,76 @@ pub const PROCESS_VSIZE: Metric = plain("process_virtual_memory_bytes", "Virtual
 pub const PROCESS_THREADS: Metric = plain("process_threads", "Operating system threads.", &[]);
 /// Start.
 pub const PROCESS_START: Metric = plain("process_start_time_seconds", "When the process started, in seconds since the epoch.", &[]);
+
+/// All of them.
+pub const ALL: &[Metric] = &[
+    EXCHANGES,
+    IN_FLIGHT,
+    ATTEMPTS,
+    RETRIES,
+    RETRY_WAIT,
+    BUDGET_EXHAUSTED,
+    SDK_RETRIES,
+    TIMEOUTS,
+    CANCELLED_AFTER,
+    REFUSALS,
+    PROMPT_CHARACTERS,
+    PROMPT_TOKENS,
+    WINDOW_RATIO,
+    ESTIMATE_ERROR,
+    TRIMS,
+    TRIMMED_TOKENS,
+    TRIMMED_MESSAGES,
+    COST,
+    TOOL_CALLS,
+    TOOL_DURATION,
+    TOOL_ERRORS,
+    SCHEMA_MISMATCHES,
+    CONVERSATION_TURNS,
+    CONVERSATIONS_ACTIVE,
+    RATE_LIMIT_REMAINING,
+    RATE_LIMIT_RESET,
+    TOKENS,
+    USAGE_MISSING,
+    CONNECT,
+    CONNECTIONS,
+    OVERHEAD,
+    MODIFIED,
+    SKIPPED,
+    LABEL_OVERFLOW,
+    SPANS,
+    SPAN_QUEUE,
+    LOG_DROPPED,
+    PANICS,
+    ACCEPT_ERRORS,
+    HELD_BYTES,
+    TASKS,
+    BUILD_INFO,
+    OPERATION_DURATION,
+    FIRST_CHUNK,
+    PER_CHUNK,
+    TOKEN_USAGE,
+    PROCESS_CPU,
+    PROCESS_OPEN_FDS,
+    PROCESS_MAX_FDS,
+    PROCESS_RSS,
+    PROCESS_VSIZE,
+    PROCESS_THREADS,
+    PROCESS_START,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[test]
+    fn all_metrics_of_this_table_are_in_the_list_of_all() {
+        let source = include_str!("metrics.rs");
+        let written = source.lines().filter(|line| line.starts_with("pub const ") && line.contains(": Metric ="));
+        assert_eq!(written.count(), ALL.len());
+        let mut names: Vec<&str> = ALL.iter().map(|metric| metric.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len());
+    }
+}

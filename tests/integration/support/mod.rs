@@ -7,14 +7,17 @@ mod call;
 pub(crate) mod captures;
 mod metrics;
 mod model;
+pub(crate) mod pages;
 pub(crate) mod parts;
 mod peer;
+pub(crate) mod promql;
 mod proxy;
 mod reply;
 mod shield;
 mod streams;
 mod together;
 mod upstream;
+pub(crate) mod yaml;
 
 use std::{future::Future, time::Duration};
 
