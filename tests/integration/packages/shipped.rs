@@ -9,7 +9,10 @@ use std::{
 };
 
 use clap::Parser as _;
-use pillion::{cli::Cli, config::Config};
+use pillion::{
+    cli::Cli,
+    config::{self, Config, Environment, Flags},
+};
 use serde_json::{Value, json};
 
 use super::{demo::free, path, text};
@@ -243,6 +246,10 @@ fn the_unit_fits_how_it_is_started_and_how_it_stops() {
     is_ours(&started.iter().map(String::as_str).collect::<Vec<_>>());
     let (credential, _) = unit("LoadCredential").split_once(':').map(|(name, file)| (name.to_owned(), file.to_owned())).unwrap();
     assert!(started.last().is_some_and(|config| *config == format!("${{CREDENTIALS_DIRECTORY}}/{credential}")));
+    let set = unit("SetCredential");
+    let (default, config) = set.split_once(':').unwrap();
+    let read = config::read(config.as_bytes(), None, &Flags::default(), &std::iter::empty::<(String, String)>().collect::<Environment>());
+    assert!(default == credential && read.is_ok_and(|loaded| loaded.config.server == Config::default().server), "no file: the defaults");
     assert_eq!(unit("RestartPreventExitStatus"), pillion::cli::USAGE.to_string());
     let server = Config::default().server;
     let stop = humantime::parse_duration(&unit("TimeoutStopSec")).unwrap();
