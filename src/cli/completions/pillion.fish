@@ -63,7 +63,7 @@ complete -c pillion -n "__fish_pillion_using_subcommand simulate" -l tls-cert -d
 complete -c pillion -n "__fish_pillion_using_subcommand simulate" -l tls-key -d '… and its key (PEM)' -r -F
 complete -c pillion -n "__fish_pillion_using_subcommand simulate" -l example -d 'Print a script with comments that shows every kind of answer and fault, and end'
 complete -c pillion -n "__fish_pillion_using_subcommand simulate" -s h -l help -d 'Print help'
-complete -c pillion -n "__fish_pillion_using_subcommand dashboards" -l out -d 'The folder they go to: `DIR/*.json` and `DIR/alerts/pillion.rules.yaml`; files of an earlier version are written over' -r -F
+complete -c pillion -n "__fish_pillion_using_subcommand dashboards" -l out -d 'The folder they go to: `DIR/*.json` and `DIR/alerts/pillion.rules.yaml`; files of an earlier version are written over' -r -f -a "(__fish_complete_directories)"
 complete -c pillion -n "__fish_pillion_using_subcommand dashboards" -s h -l help -d 'Print help'
 complete -c pillion -n "__fish_pillion_using_subcommand top" -l admin -d 'The admin port to look at: an address or a URL [env: `PILLION_SERVER__ADMIN`] [default: 127.0.0.1:4101]' -r
 complete -c pillion -n "__fish_pillion_using_subcommand top" -l token -d 'Its token; in the environment others on this machine cannot read it [env: `PILLION_SERVER__ADMIN_TOKEN`]' -r
