@@ -223,12 +223,20 @@ fn every_setting_that_a_runbook_names_exists() {
 }
 
 #[test]
-fn dashboards_that_runbooks_name_exist() {
-    let named = Regex::new(r"the (\w+) dashboard").unwrap();
+fn dashboards_and_panels_that_runbooks_name_exist() {
+    let place = Regex::new(r#"the (\w+) dashboard((?:[^";.:]*"[^"]+")+)"#).unwrap();
+    let title = Regex::new("\"([^\"]+)\"").unwrap();
     for alert in alerts() {
-        for found in named.captures_iter(&alert.annotations["runbook"]) {
+        let runbook = &alert.annotations["runbook"];
+        for found in place.captures_iter(runbook) {
             let file = root().join("dashboards").join(found[1].to_lowercase()).with_extension("json");
-            assert!(file.exists(), "{}: {}", alert.name, file.display());
+            let dashboard: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+            let panels: Vec<&str> = dashboard["panels"].as_array().unwrap().iter().filter_map(|panel| panel["title"].as_str()).collect();
+            for named in title.captures_iter(&found[2]) {
+                assert!(panels.contains(&&named[1]), "{}: {} has no panel {:?}", alert.name, file.display(), &named[1]);
+            }
         }
+        // None is named in words that this does not read.
+        assert_eq!(runbook.matches(" dashboard").count(), place.find_iter(runbook).count(), "{}: {runbook}", alert.name);
     }
 }

@@ -51,7 +51,7 @@ const EXPECTED: [(&str, &[(&str, &str)]); 29] = [
     ("PillionRetryBudgetExhausted", &[("upstream", "five")]),
     ("PillionRetryBudgetExhausted", &[("upstream", "limits")]),
     ("PillionStreamCuts", &[("agent", "writer"), ("model", "cutting")]),
-    ("PillionRefusing", &[("agent", "stray"), ("reason", "no_route")]),
+    ("PillionRefusing", &[("agent", "unknown"), ("reason", "no_route")]),
     ("PillionSpansDropped", &[("state", "failed"), ("job", "agents")]),
     ("PillionLogLinesDropped", &[("pod", "agents-0")]),
     ("PillionLabelOverflow", &[("label", "agent")]),
@@ -105,8 +105,8 @@ async fn until_told(webhook: &Upstream, status: &str, expected: &[(&str, &[(&str
             return;
         }
         if Instant::now() > until {
-            let fires = prometheus.query("ALERTS").await;
-            panic!("{status} is not told: {missing:#?}\nPrometheus knows of {fires:#?}");
+            let fires: Vec<String> = prometheus.query("ALERTS").await.iter().map(|alert| alert["metric"].to_string()).collect();
+            panic!("{status} is not told: {missing:#?}\nPrometheus knows of:\n{}", fires.join("\n"));
         }
         sleep(LOOK).await;
     }

@@ -96,7 +96,7 @@ pub(super) fn trouble(to: SocketAddr) -> JoinSet<()> {
         hello("lost", "/gone", ("gpt-4o", false)),
         hello("spender", "/up", ("dear", false)),
         hello("repeater", "/up", ("gpt-4o", false)).header("x-stainless-retry-count", "1"),
-        call("GET", "/@stray/nowhere"),
+        call("GET", "/nowhere"),
         crowded(),
         unbounded(),
         boundless(),
