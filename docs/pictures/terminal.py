@@ -16,7 +16,7 @@ def said(command):
 
     def read(descriptor):
         parts.append(os.read(descriptor, 65536))
-        return b""
+        return parts[-1]
 
     pty.spawn(command, read)
     return b"".join(parts).decode().replace("\r", "")
@@ -50,7 +50,7 @@ def main():
     out, rows, command = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
     lines = said(command).rstrip("\n").split("\n")
     if len(lines) > rows:
-        first = rows // 2
+        first = rows // 3
         lines = [*lines[:first], "   …", *lines[first - rows + 1 :]]
     with open(out, "w") as file:
         file.write(drawn([f"$ {' '.join([os.path.basename(command[0]), *command[1:]])}", *lines]))

@@ -27,7 +27,7 @@ mod reference;
 mod words;
 
 /// Kinds of blocks: language, and the first word of the mark. Those without a check here are looked at by `tests/clients`.
-const KINDS: [(&str, &str); 20] = [
+const KINDS: [(&str, &str); 19] = [
     ("sh", ""),
     ("yaml", ""),
     ("yaml", "config"),
@@ -42,7 +42,6 @@ const KINDS: [(&str, &str); 20] = [
     ("text", ""),
     ("text", "printed"),
     ("text", "logged"),
-    ("text", "demo"),
     ("python", "runs"),
     ("python", "parsed"),
     ("js", "runs"),
