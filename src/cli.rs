@@ -164,7 +164,7 @@ struct Simulate {
 #[derive(Debug, Args)]
 struct Dashboards {
     /// The folder they go to: `DIR/*.json` and `DIR/alerts/pillion.rules.yaml`; files of an earlier version are written over
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     out: PathBuf,
 }
 

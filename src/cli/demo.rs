@@ -67,7 +67,8 @@ pub(super) async fn run(verb: super::Demo, environment: &Environment) -> anyhow:
     let server = run::start(loaded.config, &[])?;
     let mut out = std::io::stdout();
     writeln!(out, "Simulated agents talk to a simulated model ({}) through Pillion.", model.url())?;
-    writeln!(out, "  agents connect to  {}\n  metrics            {}/metrics\n", server.url(), server.admin().url(false))?;
+    writeln!(out, "  agents connect to  {}\n  metrics            {}/metrics", server.url(), server.admin().url(false))?;
+    writeln!(out, "  live view          pillion top --admin {}\n", server.admin())?;
 
     let (events, story) = mpsc::channel(EVENTS);
     let printer = Printer::new(std::io::stdout(), std::io::stdout().is_terminal());

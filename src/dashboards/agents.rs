@@ -1,9 +1,9 @@
-//! *Agents*: all of them side by side, and then one at a time: what it asks, what it gets, what it waits for, what its tools do.
+//! *Agents*: all of them side by side, and then those that are chosen, one at a time: what it asks, what it gets, what it waits for, what its tools do.
 
 use super::{
     Cell, Dashboard, Panel, Row, Unit, graph,
     overview::{ERROR, FAILED},
-    query::{Expr, count, observed, only, quantile, quantile_of_range, quantile_where, rate, share, share_of_range},
+    query::{Expr, Selection, count, observed, only, quantile, quantile_of_range, quantile_where, rate, share, share_of_range},
     row, table,
 };
 use crate::telemetry::names::metrics::{
@@ -43,20 +43,25 @@ fn compared() -> Panel {
         (Cell::Value(7, Unit::Count), "Tool errors"),
         (Cell::Value(8, Unit::Count), "Trimmed prompts"),
     ];
-    table("All agents chosen", (24, 9), &columns)
+    table("All agents", (24, 9), &columns)
         .says(
-            "Every agent within the time range. An empty cell: it never happened, or is not known.",
+            "Every agent within the time range, whichever are chosen. An empty cell: it never happened, or is not known.",
             "Begin with the agent whose *Failed* is red and click its name. `unknown` are requests whose agent could not be told: name it in the path of its base URL, `/@name/v1`.",
         )
-        .of(count(EXCHANGES, "agent"), "")
-        .of(share_of_range(only(EXCHANGES, FAILED), EXCHANGES, "agent"), "")
-        .of(quantile_of_range(0.95, OPERATION_DURATION, NAME).called(NAME, "agent"), "")
-        .of(quantile_of_range(0.95, FIRST_CHUNK, NAME).called(NAME, "agent"), "")
-        .of(count(only(TOKENS, "type=~\"input|output\""), "agent"), "")
-        .of(count(COST, "agent"), "")
-        .of(count(observed(CANCELLED_AFTER), "agent"), "")
-        .of(count(TOOL_ERRORS, "agent"), "")
-        .of(count(TRIMS, "agent"), "")
+        .of(count(all(EXCHANGES), "agent"), "")
+        .of(share_of_range(all(only(EXCHANGES, FAILED)), all(EXCHANGES), "agent"), "")
+        .of(quantile_of_range(0.95, all(OPERATION_DURATION), NAME).called(NAME, "agent"), "")
+        .of(quantile_of_range(0.95, all(FIRST_CHUNK), NAME).called(NAME, "agent"), "")
+        .of(count(all(only(TOKENS, "type=~\"input|output\"")), "agent"), "")
+        .of(count(all(COST), "agent"), "")
+        .of(count(all(observed(CANCELLED_AFTER)), "agent"), "")
+        .of(count(all(TOOL_ERRORS), "agent"), "")
+        .of(count(all(TRIMS), "agent"), "")
+}
+
+/// Of all agents, so that another one can be chosen.
+fn all(of: impl Into<Selection>) -> Selection {
+    of.into().whatever("agent")
 }
 
 fn answers() -> Vec<Panel> {
@@ -153,12 +158,14 @@ fn prompts() -> Vec<Panel> {
             .of(quantile(0.95, PROMPT_CHARACTERS, ""), "p95")
             .of(quantile(0.5, PROMPT_CHARACTERS, ""), "p50"),
         graph("Trimmed prompts", Unit::Events, 8)
+            .low()
             .says(
                 "Prompts that would not have fitted and were made to fit, by model.",
                 "The agent works on with what was left. Rare is fine; at every turn it forgets what it should not: let the agent summarize.",
             )
             .of(rate(TRIMS).sum("model"), "{{model}}"),
         graph("Left out of prompts", Unit::Count, 8)
+            .low()
             .says(
                 "Tokens and messages a second that trimming took out.",
                 "Many tokens in few messages: old results of tools; return less from them. Many messages: the conversation itself is too long.",
@@ -166,6 +173,7 @@ fn prompts() -> Vec<Panel> {
             .of(rate(TRIMMED_TOKENS).sum(""), "tokens")
             .of(rate(TRIMMED_MESSAGES).sum(""), "messages"),
         graph("SDK retries", Unit::Events, 8)
+            .low()
             .says(
                 "Requests that the agent's own SDK repeats.",
                 "Pillion retries what is safe and tells SDKs not to; what still comes multiplies the load. Set `max_retries` to 0 in the agent's client.",
@@ -192,6 +200,7 @@ fn tools() -> Vec<Panel> {
             )
             .of(rate(TOOL_ERRORS).sum("tool, error_type"), "{{tool}}: {{error_type}}"),
         graph("Calls whose arguments do not fit", Unit::Events, 8)
+            .low()
             .says(
                 "Calls whose arguments the tool's own declared schema refuses.",
                 "Simplify the schema, name fields as one would say them, give an example in the description, or take a stronger model.",
@@ -203,24 +212,28 @@ fn tools() -> Vec<Panel> {
 fn waiting() -> Vec<Panel> {
     vec![
         graph("Timeouts by clock", Unit::Events, 8)
+            .low()
             .says(
                 "Timeouts of this agent's exchanges, by clock; `agent` is its own limit.",
                 "`agent`: raise the limit in its SDK. `first_token`, `idle`, `total`: the upstream was too slow for `timeouts` of the config: which of the two is wrong?",
             )
             .of(rate(TIMEOUTS).sum("clock"), "{{clock}}"),
         graph("Refusals by reason", Unit::Events, 8)
+            .low()
             .says(
                 "Errors that Pillion gave this agent in the upstream's place, by why.",
                 "The agent got the same reason in its error, with what to change.",
             )
             .of(rate(REFUSALS).sum("reason"), "{{reason}}"),
         graph("Hang-ups", Unit::Events, 8)
+            .low()
             .says(
                 "The agent hung up: before the first byte (`waiting`), or in the middle of the answer (`streaming`).",
                 "Compare with the panel beside it: how long it waits, and how long its model needs.",
             )
             .of(rate(observed(CANCELLED_AFTER)).sum("phase"), "{{phase}}"),
         graph("Waited before hanging up, and what the model needs", Unit::Seconds, 16)
+            .low()
             .says(
                 "How long this agent had waited when it hung up (p50), and how long the models that it asks take for nineteen of twenty answers (p95, all agents).",
                 "The first line below the others: the agent's limit is too short for its model. Raise it, stream, or take a faster model.",

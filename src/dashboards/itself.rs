@@ -138,6 +138,7 @@ fn holds() -> Vec<Panel> {
 fn losses() -> Vec<Panel> {
     vec![
         graph("Spans by what became of them", Unit::Events, 8)
+            .low()
             .stacked()
             .says(
                 "`exported`, `sampled_out` (by `telemetry.sample`), `dropped` (no room in the queue), `failed` (the collector did not take them).",
@@ -145,19 +146,23 @@ fn losses() -> Vec<Panel> {
             )
             .of(rate(SPANS).sum("state"), "{{state}}"),
         graph("Spans that wait", Unit::Count, 8)
+            .low()
             .says("The queue of the export.", "Always full: the collector takes spans slower than they come; scale it, or lower `telemetry.sample`.")
             .of(value(SPAN_QUEUE).max(EACH), NAMED),
         graph("Log lines lost", Unit::Events, 8)
+            .low()
             .limits(0.001, 1.0)
             .says("Lines that could not be written: whoever reads stderr is too slow, or the disk is full.", "Look at the log's collector; lower `telemetry.log.level`.")
             .of(rate(LOG_DROPPED).sum(EACH), NAMED),
         graph("Not read", Unit::Events, 8)
+            .low()
             .says(
                 "Requests and replies that were carried but could not be understood, by why: agents, tokens and tools of these are unknown.",
                 "`size`, `event_size`: beyond the bound of what is read. `parse`, `encoding`, `decode`: not what its path promises; is it an LLM's endpoint at all?",
             )
             .of(rate(SKIPPED).sum("reason"), "{{reason}}"),
-        graph("Names folded into `other`", Unit::Events, 8)
+        graph("Names folded into other", Unit::Events, 8)
+            .low()
             .limits(0.001, 1.0)
             .says(
                 "Values beyond the bound of their label: 50 agents, 100 models, 200 tools, 10,000 series.",
@@ -165,6 +170,7 @@ fn losses() -> Vec<Panel> {
             )
             .of(rate(LABEL_OVERFLOW).sum("label"), "{{label}}"),
         graph("Faults", Unit::Events, 8)
+            .low()
             .limits(0.001, 1.0)
             .says(
                 "Panics that were contained (one exchange each), and connections that could not be accepted.",

@@ -3,10 +3,22 @@
 use serde_json::{Value, json};
 
 use super::{AGENTS, Cell, Column, Dashboard, GRID, Kind, Panel, Row, TAG, Unit};
-use crate::telemetry::names::{Outcome, metrics};
+use crate::telemetry::names::{AttemptResult, Outcome, metrics};
 
 /// Of Grafana 11.6 and 12.
 const SCHEMA: u32 = 41;
+/// The colours of attempts, as those of the outcomes that they lead to.
+const RESULTS: [(AttemptResult, &str); 9] = [
+    (AttemptResult::Success, "green"),
+    (AttemptResult::ClientError, "yellow"),
+    (AttemptResult::RateLimited, "super-light-orange"),
+    (AttemptResult::ServerError, "red"),
+    (AttemptResult::Connect, "dark-purple"),
+    (AttemptResult::Reset, "purple"),
+    (AttemptResult::Timeout, "orange"),
+    (AttemptResult::Cancelled, "blue"),
+    (AttemptResult::StreamError, "dark-red"),
+];
 /// Height of a row's heading.
 const HEADING: u32 = 1;
 
@@ -174,8 +186,11 @@ impl Panel {
                     "stacking": {"mode": if self.is_stacked { "normal" } else { "none" }, "group": "A"},
                     "thresholdsStyle": {"mode": if self.limits.is_some() { "dashed" } else { "off" }},
                 });
+                if let Some(least) = self.unit.least_range() {
+                    field["custom"]["axisSoftMax"] = json!(least);
+                }
             }
-            Kind::Table => field["custom"] = json!({"align": "auto", "cellOptions": {"type": "auto"}, "inspect": false}),
+            Kind::Table => field["custom"] = json!({"align": "auto", "cellOptions": {"type": "auto"}, "inspect": false, "minWidth": 60}),
             Kind::Number => field["noValue"] = json!("none"),
             Kind::Text => {}
         }
@@ -186,8 +201,12 @@ impl Panel {
     }
 
     fn overrides(&self) -> Value {
-        if self.queries.iter().any(|query| query.legend == "{{outcome}}") {
-            return Outcome::ALL.iter().map(|outcome| by_name(outcome.as_str(), &json!([fixed(colour(*outcome))]))).collect();
+        let ends_with = |label: &str| self.queries.iter().any(|query| query.legend.ends_with(label));
+        if ends_with("{{outcome}}") {
+            return Outcome::ALL.iter().map(|outcome| coloured(outcome.as_str(), colour(*outcome))).collect();
+        }
+        if ends_with("{{result}}") {
+            return RESULTS.iter().map(|(result, colour)| coloured(result.as_str(), colour)).collect();
         }
         self.columns.iter().map(|column| by_name(column.title, &column.properties())).collect()
     }
@@ -242,8 +261,10 @@ fn by_name(name: &str, properties: &Value) -> Value {
     json!({"matcher": {"id": "byName", "options": name}, "properties": properties})
 }
 
-fn fixed(colour: &str) -> Value {
-    json!({"id": "color", "value": {"mode": "fixed", "fixedColor": colour}})
+/// Series whose names end with this word.
+fn coloured(word: &str, colour: &str) -> Value {
+    let properties = json!([{"id": "color", "value": {"mode": "fixed", "fixedColor": colour}}]);
+    json!({"matcher": {"id": "byRegexp", "options": format!("/(^| ){word}$/")}, "properties": properties})
 }
 
 fn thresholds(limits: Option<(f64, f64)>) -> Value {
@@ -282,6 +303,14 @@ impl Kind {
 }
 
 impl Unit {
+    /// How far an axis reaches at least, so that a little noise above nothing does not look like a mountain.
+    fn least_range(self) -> Option<f64> {
+        match self {
+            Self::Share | Self::Events => Some(0.1),
+            Self::Count | Self::Seconds | Self::Dollars | Self::Bytes | Self::Requests => None,
+        }
+    }
+
     /// What Grafana calls it.
     fn grafana(self) -> &'static str {
         match self {

@@ -203,6 +203,11 @@ impl Panel {
         Self { agent: Some(label), ..self }
     }
 
+    /// Lower than others: most of the time there is nothing to be seen, and that is good.
+    fn low(self) -> Self {
+        Self { height: 6, ..self }
+    }
+
     /// Series stand on each other: their sum is of interest, too.
     fn stacked(self) -> Self {
         Self { is_stacked: true, ..self }

@@ -84,31 +84,31 @@ fn attempts() -> Vec<Panel> {
 
 fn limits() -> Vec<Panel> {
     vec![
-        graph("429s", Unit::Requests, 6)
+        graph("429s", Unit::Requests, 12)
             .says(
                 "Attempts that the upstream refused because of a limit.",
                 "Look which of the limits beside it is at zero: `requests` asks for fewer and larger calls, `tokens` for shorter prompts; or ask for a higher tier.",
             )
             .of(rate(only(ATTEMPTS, "result=\"429\"")).sum("upstream"), "{{upstream}}"),
-        graph("Requests left of the limit", Unit::Count, 6)
+        graph("Until the limit is refilled", Unit::Seconds, 12)
+            .limits(30.0, 60.0)
+            .says(
+                "As the upstream's last reply said, the longest of all models and pods.",
+                "Longer than `retries.retry_after_max` (30 s): a 429 is passed on to the agent instead of being waited out.",
+            )
+            .of(value(RATE_LIMIT_RESET).max("upstream, kind"), "{{upstream}} {{kind}}"),
+        graph("Requests left of the limit", Unit::Count, 12)
             .says(
                 "As the upstream's last reply said, the least of all pods: each sees only its own replies.",
                 "A line that touches 0 is a 429 to come: fewer and larger calls, or a higher tier. A saw that comes back in time is a limit well used.",
             )
             .of(left("kind=\"requests\""), "{{upstream}} {{model}}"),
-        graph("Tokens left of the limit", Unit::Count, 6)
+        graph("Tokens left of the limit", Unit::Count, 12)
             .says(
                 "As the upstream's last reply said, the least of all pods: each sees only its own replies.",
                 "A line that touches 0 is a 429 to come: shorter prompts, a lower `max_tokens` (providers count it in advance), or a higher tier.",
             )
             .of(left("kind=\"tokens\""), "{{upstream}} {{model}}"),
-        graph("Until the limit is refilled", Unit::Seconds, 6)
-            .limits(30.0, 60.0)
-            .says(
-                "As the upstream's last reply said.",
-                "Longer than `retries.retry_after_max` (30 s): a 429 is passed on to the agent instead of being waited out.",
-            )
-            .of(value(RATE_LIMIT_RESET).max("upstream, model, kind"), "{{upstream}} {{model}} {{kind}}"),
     ]
 }
 
@@ -141,19 +141,19 @@ fn models() -> Vec<Panel> {
     vec![
         graph("Latency by model, p95", Unit::Seconds, 12)
             .says(
-                "Whole exchanges, retries included. Dots are single exchanges with their trace.",
+                "Whole exchanges, retries included, of all upstreams: choose models. Dots are single exchanges with their trace.",
                 "One model up: its provider. All up together: the network, or Pillion's machine; see *Overhead* on dashboard *Pillion itself*.",
             )
             .of(quantile(0.95, OPERATION_DURATION, "gen_ai_request_model"), "{{gen_ai_request_model}}"),
         graph("First token by model, p95", Unit::Seconds, 12)
             .says(
-                "From the request to the first content of a stream.",
+                "From the request to the first content of a stream, of all upstreams: choose models.",
                 "The model is busy, or prompts got longer. Thinking models are slow to begin by nature: give agents a limit to match.",
             )
             .of(quantile(0.95, FIRST_CHUNK, "gen_ai_request_model"), "{{gen_ai_request_model}}"),
         graph("Time between chunks by model, p95", Unit::Seconds, 12)
             .says(
-                "How smoothly streams flow: each exchange's mean time between contents.",
+                "How smoothly streams flow: each exchange's mean time between contents, of all upstreams: choose models.",
                 "Up with level first tokens: the model generates slowly, or a proxy between here and there gathers what it should pass on.",
             )
             .of(quantile(0.95, PER_CHUNK, "gen_ai_request_model"), "{{gen_ai_request_model}}"),

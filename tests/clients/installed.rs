@@ -18,16 +18,23 @@ pub(crate) enum Client {
     AutogenAnthropic,
     /// The classic AutoGen API.
     AutogenClassic,
+    /// `LangGraph` and Pydantic AI.
+    Frameworks,
     /// OpenAI's SDK for JavaScript.
     Node,
 }
 
 impl Client {
-    fn folder(self) -> &'static str {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] = [Self::Current, Self::AutogenAnthropic, Self::AutogenClassic, Self::Frameworks, Self::Node];
+
+    /// Where they are below `clients`, by which they are also called in the documentation.
+    pub(crate) fn folder(self) -> &'static str {
         match self {
             Self::Current => "current",
             Self::AutogenAnthropic => "autogen-anthropic",
             Self::AutogenClassic => "autogen-classic",
+            Self::Frameworks => "frameworks",
             Self::Node => "node",
         }
     }
@@ -38,6 +45,7 @@ impl Client {
             Self::Current => (include_str!("requirements.txt"), "requirements.txt"),
             Self::AutogenAnthropic => (include_str!("requirements-autogen-anthropic.txt"), "requirements.txt"),
             Self::AutogenClassic => (include_str!("requirements-autogen-classic.txt"), "requirements.txt"),
+            Self::Frameworks => (include_str!("requirements-frameworks.txt"), "requirements.txt"),
             Self::Node => (include_str!("package-lock.json"), "installed.json"),
         }
     }

@@ -4,8 +4,11 @@
 
 mod collector;
 mod conventions;
+mod docs;
 mod environment;
 mod installed;
+#[path = "../integration/support/pages.rs"]
+mod pages;
 mod spans;
 mod stage;
 

@@ -103,7 +103,7 @@ pub(crate) struct Server {
     /// `http://ADDRESS`.
     pub(crate) url: String,
     /// Where its metrics are, if it has said so.
-    metrics: Option<String>,
+    pub(crate) metrics: Option<String>,
     child: Child,
     /// What it says from then on.
     log: JoinSet<String>,
@@ -125,7 +125,7 @@ async fn model(seed: u64, more: &[&str]) -> Server {
 
 impl Server {
     /// Starts Pillion with these arguments, and waits until it says where it listens.
-    async fn start(arguments: &[&str], variables: &[(&str, String)], announcement: &str) -> Self {
+    pub(crate) async fn start(arguments: &[&str], variables: &[(&str, String)], announcement: &str) -> Self {
         let mut child = command(PILLION.as_ref(), variables).args(arguments).spawn().unwrap();
         let mut output = lines(child.stdout.take().unwrap());
         let mut errors = lines(child.stderr.take().unwrap());
@@ -154,7 +154,7 @@ impl Server {
     }
 
     /// Asks it to end, which it must do well; what it has said.
-    async fn stop(mut self) -> String {
+    pub(crate) async fn stop(mut self) -> String {
         let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).expect("it still runs");
         kill_process(id, Signal::TERM).unwrap();
         let status = timeout(PATIENCE, self.child.wait()).await.expect("it ends when it is asked to").unwrap();

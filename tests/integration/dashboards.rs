@@ -140,7 +140,7 @@ fn what_a_panel_refers_to_is_there_by_that_name() {
     let all = dashboards::all();
     let titles =
         all.iter().map(|dashboard| dashboard.title.rsplit(" / ").next().unwrap()).chain(all.iter().flat_map(panels).map(|panel| panel.title));
-    let columns = all.iter().flat_map(panels).flat_map(|panel| panel.headings());
+    let columns = all.iter().flat_map(panels).flat_map(Panel::headings);
     let known: BTreeSet<&str> = titles.chain(columns).collect();
     let mut referred = 0;
     for panel in all.iter().flat_map(panels).filter(|panel| panel.kind != Kind::Text) {

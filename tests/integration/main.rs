@@ -19,6 +19,7 @@ mod crowds;
 mod dashboards;
 mod deadlines;
 mod demo;
+mod docs;
 mod fitting;
 mod framing;
 mod growth;

@@ -37,3 +37,8 @@ volumes:
 {{- define "pillion.hasBudget" -}}
 {{- and .Values.podDisruptionBudget.enabled (eq .Values.mode "standalone") (gt (include "pillion.fewest" . | int) 1) -}}
 {{- end -}}
+
+{{/* Whether `helm test` has something to try. */}}
+{{- define "pillion.hasProbe" -}}
+{{- and (eq .Values.mode "standalone") (gt (len ((.Values.config | default dict).upstreams | default dict)) 0) -}}
+{{- end -}}

@@ -29,6 +29,7 @@ Register-ArgumentCompleter -Native -CommandName 'pillion' -ScriptBlock {
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Simulated agents against a simulated model through the real proxy: no key, no network')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check the configuration and print what is in effect, with the origin of each value')
             [CompletionResult]::new('simulate', 'simulate', [CompletionResultType]::ParameterValue, 'The simulated model alone, with faults to order')
+            [CompletionResult]::new('dashboards', 'dashboards', [CompletionResultType]::ParameterValue, 'Write the Grafana dashboards and the Prometheus rules of this version')
             [CompletionResult]::new('top', 'top', [CompletionResultType]::ParameterValue, 'What a running Pillion''s agents do, in this terminal and as it goes')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print what a shell reads to complete verbs and flags')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -79,6 +80,12 @@ Register-ArgumentCompleter -Native -CommandName 'pillion' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
+        'pillion;dashboards' {
+            [CompletionResult]::new('--out', '--out', [CompletionResultType]::ParameterName, 'The folder they go to: `DIR/*.json` and `DIR/alerts/pillion.rules.yaml`; files of an earlier version are written over')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
         'pillion;top' {
             [CompletionResult]::new('--admin', '--admin', [CompletionResultType]::ParameterName, 'The admin port to look at: an address or a URL [env: `PILLION_SERVER__ADMIN`] [default: 127.0.0.1:4101]')
             [CompletionResult]::new('--token', '--token', [CompletionResultType]::ParameterName, 'Its token; in the environment others on this machine cannot read it [env: `PILLION_SERVER__ADMIN_TOKEN`]')
@@ -98,6 +105,7 @@ Register-ArgumentCompleter -Native -CommandName 'pillion' -ScriptBlock {
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Simulated agents against a simulated model through the real proxy: no key, no network')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check the configuration and print what is in effect, with the origin of each value')
             [CompletionResult]::new('simulate', 'simulate', [CompletionResultType]::ParameterValue, 'The simulated model alone, with faults to order')
+            [CompletionResult]::new('dashboards', 'dashboards', [CompletionResultType]::ParameterValue, 'Write the Grafana dashboards and the Prometheus rules of this version')
             [CompletionResult]::new('top', 'top', [CompletionResultType]::ParameterValue, 'What a running Pillion''s agents do, in this terminal and as it goes')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print what a shell reads to complete verbs and flags')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -113,6 +121,9 @@ Register-ArgumentCompleter -Native -CommandName 'pillion' -ScriptBlock {
             break
         }
         'pillion;help;simulate' {
+            break
+        }
+        'pillion;help;dashboards' {
             break
         }
         'pillion;help;top' {

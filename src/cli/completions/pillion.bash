@@ -22,6 +22,9 @@ _pillion() {
             pillion,completions)
                 cmd="pillion__subcmd__completions"
                 ;;
+            pillion,dashboards)
+                cmd="pillion__subcmd__dashboards"
+                ;;
             pillion,demo)
                 cmd="pillion__subcmd__demo"
                 ;;
@@ -42,6 +45,9 @@ _pillion() {
                 ;;
             pillion__subcmd__help,completions)
                 cmd="pillion__subcmd__help__subcmd__completions"
+                ;;
+            pillion__subcmd__help,dashboards)
+                cmd="pillion__subcmd__help__subcmd__dashboards"
                 ;;
             pillion__subcmd__help,demo)
                 cmd="pillion__subcmd__help__subcmd__demo"
@@ -65,7 +71,7 @@ _pillion() {
 
     case "${cmd}" in
         pillion)
-            opts="-h -V --help --version run demo check simulate top completions help"
+            opts="-h -V --help --version run demo check simulate dashboards top completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -145,6 +151,27 @@ _pillion() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        pillion__subcmd__dashboards)
+            opts="-h --out --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --out)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         pillion__subcmd__demo)
             opts="-h --for --seed --listen --admin --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -176,7 +203,7 @@ _pillion() {
             return 0
             ;;
         pillion__subcmd__help)
-            opts="run demo check simulate top completions help"
+            opts="run demo check simulate dashboards top completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -204,6 +231,20 @@ _pillion() {
             return 0
             ;;
         pillion__subcmd__help__subcmd__completions)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        pillion__subcmd__help__subcmd__dashboards)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

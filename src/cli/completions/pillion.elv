@@ -26,6 +26,7 @@ set edit:completion:arg-completer[pillion] = {|@words|
             cand demo 'Simulated agents against a simulated model through the real proxy: no key, no network'
             cand check 'Check the configuration and print what is in effect, with the origin of each value'
             cand simulate 'The simulated model alone, with faults to order'
+            cand dashboards 'Write the Grafana dashboards and the Prometheus rules of this version'
             cand top 'What a running Pillion''s agents do, in this terminal and as it goes'
             cand completions 'Print what a shell reads to complete verbs and flags'
             cand help 'Print this message or the help of the given subcommand(s)'
@@ -71,6 +72,11 @@ set edit:completion:arg-completer[pillion] = {|@words|
             cand -h 'Print help'
             cand --help 'Print help'
         }
+        &'pillion;dashboards'= {
+            cand --out 'The folder they go to: `DIR/*.json` and `DIR/alerts/pillion.rules.yaml`; files of an earlier version are written over'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
         &'pillion;top'= {
             cand --admin 'The admin port to look at: an address or a URL [env: `PILLION_SERVER__ADMIN`] [default: 127.0.0.1:4101]'
             cand --token 'Its token; in the environment others on this machine cannot read it [env: `PILLION_SERVER__ADMIN_TOKEN`]'
@@ -88,6 +94,7 @@ set edit:completion:arg-completer[pillion] = {|@words|
             cand demo 'Simulated agents against a simulated model through the real proxy: no key, no network'
             cand check 'Check the configuration and print what is in effect, with the origin of each value'
             cand simulate 'The simulated model alone, with faults to order'
+            cand dashboards 'Write the Grafana dashboards and the Prometheus rules of this version'
             cand top 'What a running Pillion''s agents do, in this terminal and as it goes'
             cand completions 'Print what a shell reads to complete verbs and flags'
             cand help 'Print this message or the help of the given subcommand(s)'
@@ -99,6 +106,8 @@ set edit:completion:arg-completer[pillion] = {|@words|
         &'pillion;help;check'= {
         }
         &'pillion;help;simulate'= {
+        }
+        &'pillion;help;dashboards'= {
         }
         &'pillion;help;top'= {
         }

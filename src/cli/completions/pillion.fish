@@ -30,6 +30,7 @@ complete -c pillion -n "__fish_pillion_needs_command" -f -a "run" -d 'Run the pr
 complete -c pillion -n "__fish_pillion_needs_command" -f -a "demo" -d 'Simulated agents against a simulated model through the real proxy: no key, no network'
 complete -c pillion -n "__fish_pillion_needs_command" -f -a "check" -d 'Check the configuration and print what is in effect, with the origin of each value'
 complete -c pillion -n "__fish_pillion_needs_command" -f -a "simulate" -d 'The simulated model alone, with faults to order'
+complete -c pillion -n "__fish_pillion_needs_command" -f -a "dashboards" -d 'Write the Grafana dashboards and the Prometheus rules of this version'
 complete -c pillion -n "__fish_pillion_needs_command" -f -a "top" -d 'What a running Pillion\'s agents do, in this terminal and as it goes'
 complete -c pillion -n "__fish_pillion_needs_command" -f -a "completions" -d 'Print what a shell reads to complete verbs and flags'
 complete -c pillion -n "__fish_pillion_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -62,16 +63,19 @@ complete -c pillion -n "__fish_pillion_using_subcommand simulate" -l tls-cert -d
 complete -c pillion -n "__fish_pillion_using_subcommand simulate" -l tls-key -d '… and its key (PEM)' -r -F
 complete -c pillion -n "__fish_pillion_using_subcommand simulate" -l example -d 'Print a script with comments that shows every kind of answer and fault, and end'
 complete -c pillion -n "__fish_pillion_using_subcommand simulate" -s h -l help -d 'Print help'
+complete -c pillion -n "__fish_pillion_using_subcommand dashboards" -l out -d 'The folder they go to: `DIR/*.json` and `DIR/alerts/pillion.rules.yaml`; files of an earlier version are written over' -r -f -a "(__fish_complete_directories)"
+complete -c pillion -n "__fish_pillion_using_subcommand dashboards" -s h -l help -d 'Print help'
 complete -c pillion -n "__fish_pillion_using_subcommand top" -l admin -d 'The admin port to look at: an address or a URL [env: `PILLION_SERVER__ADMIN`] [default: 127.0.0.1:4101]' -r
 complete -c pillion -n "__fish_pillion_using_subcommand top" -l token -d 'Its token; in the environment others on this machine cannot read it [env: `PILLION_SERVER__ADMIN_TOKEN`]' -r
 complete -c pillion -n "__fish_pillion_using_subcommand top" -l interval -d 'How often to look' -r
 complete -c pillion -n "__fish_pillion_using_subcommand top" -l once -d 'Look once, print it and end; so it is where the output is no terminal, too'
 complete -c pillion -n "__fish_pillion_using_subcommand top" -s h -l help -d 'Print help'
 complete -c pillion -n "__fish_pillion_using_subcommand completions" -s h -l help -d 'Print help'
-complete -c pillion -n "__fish_pillion_using_subcommand help; and not __fish_seen_subcommand_from run demo check simulate top completions help" -f -a "run" -d 'Run the proxy, or the proxy around a program: `pillion run -- python agents.py`'
-complete -c pillion -n "__fish_pillion_using_subcommand help; and not __fish_seen_subcommand_from run demo check simulate top completions help" -f -a "demo" -d 'Simulated agents against a simulated model through the real proxy: no key, no network'
-complete -c pillion -n "__fish_pillion_using_subcommand help; and not __fish_seen_subcommand_from run demo check simulate top completions help" -f -a "check" -d 'Check the configuration and print what is in effect, with the origin of each value'
-complete -c pillion -n "__fish_pillion_using_subcommand help; and not __fish_seen_subcommand_from run demo check simulate top completions help" -f -a "simulate" -d 'The simulated model alone, with faults to order'
-complete -c pillion -n "__fish_pillion_using_subcommand help; and not __fish_seen_subcommand_from run demo check simulate top completions help" -f -a "top" -d 'What a running Pillion\'s agents do, in this terminal and as it goes'
-complete -c pillion -n "__fish_pillion_using_subcommand help; and not __fish_seen_subcommand_from run demo check simulate top completions help" -f -a "completions" -d 'Print what a shell reads to complete verbs and flags'
-complete -c pillion -n "__fish_pillion_using_subcommand help; and not __fish_seen_subcommand_from run demo check simulate top completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c pillion -n "__fish_pillion_using_subcommand help; and not __fish_seen_subcommand_from run demo check simulate dashboards top completions help" -f -a "run" -d 'Run the proxy, or the proxy around a program: `pillion run -- python agents.py`'
+complete -c pillion -n "__fish_pillion_using_subcommand help; and not __fish_seen_subcommand_from run demo check simulate dashboards top completions help" -f -a "demo" -d 'Simulated agents against a simulated model through the real proxy: no key, no network'
+complete -c pillion -n "__fish_pillion_using_subcommand help; and not __fish_seen_subcommand_from run demo check simulate dashboards top completions help" -f -a "check" -d 'Check the configuration and print what is in effect, with the origin of each value'
+complete -c pillion -n "__fish_pillion_using_subcommand help; and not __fish_seen_subcommand_from run demo check simulate dashboards top completions help" -f -a "simulate" -d 'The simulated model alone, with faults to order'
+complete -c pillion -n "__fish_pillion_using_subcommand help; and not __fish_seen_subcommand_from run demo check simulate dashboards top completions help" -f -a "dashboards" -d 'Write the Grafana dashboards and the Prometheus rules of this version'
+complete -c pillion -n "__fish_pillion_using_subcommand help; and not __fish_seen_subcommand_from run demo check simulate dashboards top completions help" -f -a "top" -d 'What a running Pillion\'s agents do, in this terminal and as it goes'
+complete -c pillion -n "__fish_pillion_using_subcommand help; and not __fish_seen_subcommand_from run demo check simulate dashboards top completions help" -f -a "completions" -d 'Print what a shell reads to complete verbs and flags'
+complete -c pillion -n "__fish_pillion_using_subcommand help; and not __fish_seen_subcommand_from run demo check simulate dashboards top completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -115,7 +115,7 @@ impl Client {
         let exchanges = self.json(&format!("/api/exchanges?limit={ROWS_MAX}")).await?;
         let conversations = self.json("/api/conversations").await?;
         let metrics = self.page("/metrics").await?;
-        Ok(Seen::new(agents, exchanges, conversations, &seen::gauges(&String::from_utf8_lossy(&metrics))))
+        Ok(Seen::new(agents, exchanges, conversations, seen::in_flight(&String::from_utf8_lossy(&metrics))))
     }
 
     async fn json<T: DeserializeOwned>(&self, path: &str) -> Result<T, Unseen> {

@@ -103,13 +103,6 @@ pub(super) struct Running {
     pub(super) seconds: f64,
 }
 
-/// What the metrics alone say.
-#[derive(Debug, Default, Clone, Copy, PartialEq)]
-pub(super) struct Gauges {
-    /// Exchanges that have not ended.
-    pub(super) in_flight: Option<f64>,
-}
-
 /// All of one look.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
@@ -123,18 +116,19 @@ pub(super) struct Seen {
     pub(super) running: Vec<Running>,
     /// Conversations that are remembered.
     pub(super) conversations: u64,
-    pub(super) in_flight: Option<f64>,
+    /// Exchanges that have not ended.
+    pub(super) in_flight: f64,
 }
 
 impl Seen {
     /// Puts it in order.
-    pub(super) fn new(agents: Agents, exchanges: Exchanges, conversations: Conversations, gauges: &Gauges) -> Self {
+    pub(super) fn new(agents: Agents, exchanges: Exchanges, conversations: Conversations, in_flight: f64) -> Self {
         let mut agents = agents.agents;
         agents.sort_by(|a, b| (b.failed() + b.hung_up()).cmp(&(a.failed() + a.hung_up())).then(b.total().cmp(&a.total())).then(a.name.cmp(&b.name)));
         let failures = exchanges.exchanges.into_iter().filter(|exchange| exchange.outcome != Outcome::Ok.as_str()).collect();
         let mut running: Vec<_> = conversations.conversations.into_iter().flat_map(|conversation| conversation.running_tools).collect();
         running.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
-        Self { at: Instant::now(), agents, failures, running, conversations: conversations.remembered, in_flight: gauges.in_flight }
+        Self { at: Instant::now(), agents, failures, running, conversations: conversations.remembered, in_flight }
     }
 
     /// A sum over all agents.
@@ -172,12 +166,12 @@ impl Agent {
     }
 }
 
-/// Reads them from a page of metrics.
-pub(super) fn gauges(page: &str) -> Gauges {
+/// Exchanges that have not ended, which the metrics alone tell.
+pub(super) fn in_flight(page: &str) -> f64 {
     let values = page.lines().filter_map(|line| {
         let rest = line.strip_prefix(IN_FLIGHT.name)?;
         rest.starts_with(['{', ' ']).then(|| rest.rsplit(' ').next()?.parse::<f64>().ok())?
     });
-    let all: Vec<f64> = values.collect();
-    Gauges { in_flight: (!all.is_empty()).then(|| all.into_iter().sum()) }
+    // A sum of nothing would be -0.
+    values.fold(0.0, |sum, value| sum + value)
 }

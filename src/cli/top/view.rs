@@ -86,13 +86,13 @@ const COLUMNS: [Column; 12] = [
     Column { head: "ok", width: 7, from: 50, cell: |agent| thousands(agent.ended(crate::telemetry::names::Outcome::Ok)) },
     Column { head: "failed", width: 7, from: 0, cell: |agent| thousands(agent.failed()) },
     Column { head: "hung up", width: 8, from: 46, cell: |agent| thousands(agent.hung_up()) },
-    Column { head: "retries", width: 8, from: 106, cell: |agent| thousands(agent.retries) },
+    Column { head: "retries", width: 8, from: 108, cell: |agent| thousands(agent.retries) },
     Column { head: "p50", width: 8, from: 62, cell: |agent| time(agent.latency.p50_seconds) },
     Column { head: "p95", width: 8, from: 56, cell: |agent| time(agent.latency.p95_seconds) },
     Column { head: "tokens", width: 17, from: 79, cell: tokens },
     Column { head: "cost", width: 10, from: 90, cell: cost },
     Column { head: "tools", width: 12, from: 100, cell: tools },
-    Column { head: "named by", width: 14, from: 120, cell: |agent| Word(agent.source()).to_string() },
+    Column { head: "named by", width: 14, from: 122, cell: |agent| Word(agent.source()).to_string() },
 ];
 
 impl<'a> View<'a> {
@@ -161,7 +161,7 @@ impl<'a> View<'a> {
 fn totals(seen: &Seen, rate: Option<f64>) -> Line {
     let (total, failed, hung_up) = (seen.sum(Agent::total), seen.sum(Agent::failed), seen.sum(Agent::hung_up));
     let mut parts = vec![format!("{total} exchange{}{}", plural(total), rate.map(|rate| format!(", {rate:.1}/s")).unwrap_or_default())];
-    parts.extend(seen.in_flight.map(|in_flight| format!("{in_flight:.0} in flight")));
+    parts.push(format!("{:.0} in flight", seen.in_flight));
     parts.push(format!("{failed} failed"));
     parts.push(format!("{hung_up} hung up"));
     parts.push(format!("{} → {} tokens", thousands(seen.sum(|agent| agent.tokens.input)), thousands(seen.sum(|agent| agent.tokens.output))));

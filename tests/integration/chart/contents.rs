@@ -36,6 +36,19 @@ fn the_chart_is_for_this_version_of_pillion() {
 }
 
 #[test]
+fn the_chart_is_for_the_image_that_the_dockerfile_makes() {
+    let file = fs::read_to_string(root().join("Dockerfile")).unwrap();
+    let says = |word: &str| file.lines().rev().find_map(|line| line.strip_prefix(word)).unwrap_or_else(|| panic!("{word}")).trim();
+    let rendered = rendered("1.34", "pillion", "");
+    let (pillion, context) = (rendered.pillion(), &rendered.pillion()["securityContext"]);
+    assert_eq!(says("USER "), format!("{}:{}", context["runAsUser"], context["runAsGroup"]));
+    assert_eq!(says("ENTRYPOINT "), r#"["/pillion"]"#, "the container's arguments are Pillion's");
+    assert!(pillion["command"].is_null() && pillion["args"][0] == "run");
+    let ports: Vec<_> = pillion["ports"].as_array().unwrap().iter().map(|port| port["containerPort"].to_string()).collect();
+    assert_eq!(says("EXPOSE "), ports.join(" "));
+}
+
+#[test]
 fn every_dashboard_is_in_a_configmap_of_its_own_that_is_small_enough() {
     let rendered = rendered("1.34", "pillion", "dashboards: {enabled: true, annotations: {grafana_folder: Agents}}");
     let maps: Vec<_> = rendered.all("ConfigMap").filter(|map| map["metadata"]["labels"]["grafana_dashboard"] == "1").collect();
@@ -107,8 +120,9 @@ fn notes(values: &str) -> String {
 
 #[test]
 fn an_installation_says_how_to_go_on() {
-    let alone =
-        notes("{service: {port: 80}, tls: {secret: a}, adminToken: {existingSecret: tokens, key: admin.token}, networkPolicy: {enabled: true}}");
+    let alone = "{service: {port: 80}, tls: {secret: a}, adminToken: {existingSecret: tokens, key: admin.token}, networkPolicy: {enabled: true}, \
+                 config: {upstreams: {a: {url: 'https://a.example'}}}}";
+    let alone = notes(alone);
     for words in [
         "https://demo-pillion.agents:80/v1",
         "https://demo-pillion.agents:80/@planner/v1",
@@ -122,7 +136,7 @@ fn an_installation_says_how_to_go_on() {
     ] {
         assert!(alone.contains(words), "{words}: {alone}");
     }
-    assert!(!alone.contains("Every pod of the cluster"), "{alone}");
+    assert!(!alone.contains("Every pod of the cluster") && !notes("").contains("helm -n"), "{alone}");
     let beside = notes(
         "{mode: sidecar, image: {repository: registry.example/pillion}, monitor: {enabled: true}, alerts: {enabled: true}, dashboards: {enabled: true}}",
     );

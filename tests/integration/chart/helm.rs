@@ -5,7 +5,10 @@ use std::{
     io::Write as _,
     path::PathBuf,
     process::{Command, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use serde_json::Value;
@@ -77,6 +80,18 @@ pub(super) fn read(yaml: &str) -> Vec<Value> {
     serde_json::from_str(&said.stdout).unwrap()
 }
 
+/// What stands between the texts of several.
+const BOUNDARY: &str = "end-of-one";
+
+/// The same for several at once, which is much faster.
+pub(super) fn read_all(all: &[String]) -> Vec<Rendered> {
+    let text: String = all.iter().map(|yaml| [yaml, "\n---\n", BOUNDARY, "\n---\n"].concat()).collect();
+    let documents = read(&text);
+    let mut rendered: Vec<_> = documents.split(|document| document == BOUNDARY).map(|one| Rendered(one.to_vec())).collect();
+    assert!(rendered.pop().is_some_and(|rest| rest.0.is_empty()) && rendered.len() == all.len());
+    rendered
+}
+
 impl Rendered {
     /// The documents of this kind.
     pub(super) fn all(&self, kind: &str) -> impl Iterator<Item = &Value> {
@@ -107,16 +122,23 @@ impl Rendered {
     }
 }
 
-/// Does this to each, on as many threads as helps.
-pub(super) fn each<T: Sync>(all: &[T], act: impl Fn(&T) + Sync) {
+/// What is made of each, in their order, by as many threads as helps.
+pub(super) fn each<T: Sync, R: Send>(all: &[T], make: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
-                while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    act(one);
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(one) = all.get(at) else { return };
+                    let result = make(one);
+                    results.lock().unwrap().push((at, result));
                 }
             });
         }
     });
+    let mut results = results.into_inner().unwrap();
+    results.sort_unstable_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
 }

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use super::{
     cases::{CASES, Case, case},
     container::{SECRET, free, started, variables},
-    helm::{KUBERNETES, Rendered, each, rendered},
+    helm::{KUBERNETES, Rendered, each, read_all, rendered, template},
 };
-use crate::support::{Agent, call, within};
+use crate::support::{Agent, call, model, verb, within};
 
 /// After the grace period: the last tasks, and the flush.
 const FLUSH: u64 = 3;
@@ -45,15 +45,19 @@ struct Pod {
 fn each_pod_is_one_that_pillion_starts_in_can_be_reached_in_and_has_the_time_to_end() {
     let with_a_pod = CASES.into_iter().filter(|case| case.name != "sidecar");
     let all: Vec<_> = with_a_pod.flat_map(|case| KUBERNETES.map(|kubernetes| (case, kubernetes))).collect();
-    each(&all, |&(case, kubernetes)| {
-        let rendered = rendered(kubernetes, case.chart, case.values);
+    let texts = each(&all, |&(Case { name, chart, values }, kubernetes)| {
+        let said = template("helm4", kubernetes, chart, values);
+        assert!(said.good, "{name}: {}", said.stderr);
+        said.stdout
+    });
+    for ((case, kubernetes), rendered) in all.into_iter().zip(read_all(&texts)) {
         let server = read(case.name, &rendered).server;
         let pod = Pod { case, kubernetes, rendered, server };
         it_listens_where_the_pod_says(&pod);
         it_has_the_time_to_end_that_its_config_takes(&pod);
         selectors_find_it(&pod);
         its_volumes_and_its_token_are_there(&pod);
-    });
+    }
 }
 
 fn it_listens_where_the_pod_says(Pod { case: Case { name, chart, .. }, rendered, server, .. }: &Pod) {
@@ -174,4 +178,20 @@ async fn the_container_as_it_is_rendered_starts_answers_its_probes_and_ends_in_t
     pillion.signal(Signal::TERM);
     let (code, _) = pillion.exit(Duration::from_secs(20)).await;
     assert_eq!(code, Some(0));
+}
+
+#[tokio::test]
+async fn helm_test_tries_the_upstreams_of_the_config_with_their_credentials() {
+    let model = model("").await;
+    let upstream = format!("{{url: '{}/v1', api_key: '${{KEY}}'}}", model.url());
+    let rendered =
+        rendered("1.34", "pillion", &format!("{{credentials: {{KEY: {{secret: a, key: b}}}}, config: {{upstreams: {{mine: {upstream}}}}}}}"));
+    let probe = &rendered.one("Pod")["spec"]["containers"][0];
+    assert_eq!(probe["args"], json!(["check", "--config", "/etc/pillion/pillion.yaml", "--probe"]));
+    assert_eq!((&probe["env"], &probe["volumeMounts"]), (&rendered.pillion()["env"], &rendered.pillion()["volumeMounts"]));
+    let start = verb("check").config(rendered.config()).arguments(["--probe"]);
+    let ended = variables(&rendered).into_iter().fold(start, |start, (name, value)| start.variable(name.leak(), value)).ended().await;
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.starts_with("ok   mine "), "{}", ended.stdout);
+    assert_eq!(model.requests()[0].header("authorization"), Some("Bearer 0123456789abcdef"));
 }

@@ -1,12 +1,10 @@
 //! An agent to whom everything happens that a dashboard shows, by a Pillion of its own whose collector is not there.
 
-use std::time::Duration;
-
 use pillion::demo::model::Model;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::support::{Agent, Binary, Call, call, model, run};
+use crate::support::{Agent, Binary, Call, call, find, model, run};
 
 /// Clocks and budgets so short that they run out at once, and a collector's port that is closed.
 const CONFIG: &str = "
@@ -115,6 +113,6 @@ async fn use_a_tool(mut agent: Agent) {
 async fn hang_up(mut agent: Agent) {
     agent.send(&ask("trickling", true, &json!([{"role": "user", "content": "Tell a long story."}]))).await;
     assert_eq!(agent.head().await.status, 200);
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    agent.fill_until(|bytes| find(bytes, b"data:")).await.expect("its first words");
     agent.hang_up();
 }

@@ -6,8 +6,11 @@ use rustix::process::Signal;
 
 use crate::support::{Metrics, verb, within};
 
-fn free() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+/// An address that nobody has; below the ports that the kernel gives to whoever connects, one of which could be this one a moment later.
+pub(super) fn free() -> String {
+    let mut ports = std::iter::repeat_with(|| fastrand::u16(12_000..32_000));
+    let free = ports.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()?.local_addr().ok());
+    free.unwrap().to_string()
 }
 
 #[tokio::test]

@@ -9,10 +9,13 @@ use std::{
 };
 
 use clap::Parser as _;
-use pillion::{cli::Cli, config::Config};
+use pillion::{
+    cli::Cli,
+    config::{self, Config, Environment, Flags},
+};
 use serde_json::{Value, json};
 
-use super::{path, text};
+use super::{demo::free, path, text};
 use crate::support::{parts, verb, within};
 
 /// How long a scrape and an evaluation may take.
@@ -186,7 +189,7 @@ async fn the_prometheus_of_the_compose_file_scrapes_the_demo_and_its_exemplars_l
     let checked = Command::new(parts::program("promtool")).args(["check", "config"]).arg(folder.path().join("prometheus.yaml")).output().unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 
-    let admin = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let admin = free();
     let _demo = verb("demo").arguments(["--admin", &admin]).variable("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9").spawned();
     let config = config.replace("127.0.0.1:4101", &admin).replace(": 5s", ": 1s");
     let prometheus = parts::prometheus(&config, &[("pillion.rules.yaml", &rules)]).await;
@@ -243,6 +246,10 @@ fn the_unit_fits_how_it_is_started_and_how_it_stops() {
     is_ours(&started.iter().map(String::as_str).collect::<Vec<_>>());
     let (credential, _) = unit("LoadCredential").split_once(':').map(|(name, file)| (name.to_owned(), file.to_owned())).unwrap();
     assert!(started.last().is_some_and(|config| *config == format!("${{CREDENTIALS_DIRECTORY}}/{credential}")));
+    let set = unit("SetCredential");
+    let (default, config) = set.split_once(':').unwrap();
+    let read = config::read(config.as_bytes(), None, &Flags::default(), &std::iter::empty::<(String, String)>().collect::<Environment>());
+    assert!(default == credential && read.is_ok_and(|loaded| loaded.config.server == Config::default().server), "no file: the defaults");
     assert_eq!(unit("RestartPreventExitStatus"), pillion::cli::USAGE.to_string());
     let server = Config::default().server;
     let stop = humantime::parse_duration(&unit("TimeoutStopSec")).unwrap();

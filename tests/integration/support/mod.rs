@@ -7,6 +7,7 @@ mod call;
 pub(crate) mod captures;
 mod metrics;
 mod model;
+pub(crate) mod pages;
 pub(crate) mod parts;
 mod peer;
 pub(crate) mod promql;

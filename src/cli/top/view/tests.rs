@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Room, View, cells, fitting, shared};
+use super::{COLUMNS, Room, View, cells, fitting, shared};
 use crate::cli::top::{
     client::Unseen,
-    seen::{Gauges, Seen, gauges},
+    seen::{Seen, in_flight},
 };
 
 const WIDE: Room = Room { width: 160, height: 100 };
@@ -31,12 +31,11 @@ fn failure(agent: &str) -> Value {
 fn seen(agents: &[Value], exchanges: &[Value]) -> Seen {
     let running =
         json!({"remembered": 5, "conversations": [{"running_tools": [{"tool": "fetch", "agent": "planner", "running_seconds": 12.5}]}, {}]});
-    let of = |value: Value| value;
     Seen::new(
-        serde_json::from_value(of(json!({"agents": agents}))).unwrap(),
-        serde_json::from_value(of(json!({"exchanges": exchanges, "seen": 7}))).unwrap(),
+        serde_json::from_value(json!({"agents": agents})).unwrap(),
+        serde_json::from_value(json!({"exchanges": exchanges})).unwrap(),
         serde_json::from_value(running).unwrap(),
-        &Gauges { in_flight: Some(4.0) },
+        4.0,
     )
 }
 
@@ -146,8 +145,17 @@ fn a_text_is_cut_by_cells() {
 }
 
 #[test]
-fn gauges_are_read_from_the_metrics() {
-    let page = "# HELP pillion_exchanges_in_flight x\npillion_exchanges_in_flight{upstream=\"a b\"} 2\npillion_exchanges_in_flight{upstream=\"c\"} 3\npillion_exchanges_in_flight_more 7\n";
-    assert_eq!(gauges(page).in_flight, Some(5.0));
-    assert_eq!(gauges("pillion_tasks 3\n").in_flight, None);
+fn what_is_in_flight_is_read_from_the_metrics() {
+    let series = "pillion_exchanges_in_flight{upstream=\"a b\"} 2\npillion_exchanges_in_flight{upstream=\"c\"} 3\n";
+    let page = format!("# HELP pillion_exchanges_in_flight x\n{series}pillion_exchanges_in_flight_more 7\n");
+    assert_eq!(in_flight(&page).to_string(), "5");
+    assert_eq!(in_flight("pillion_tasks 3\n").to_string(), "0");
+}
+
+#[test]
+fn a_window_has_no_more_columns_than_it_is_wide() {
+    for width in 30..200 {
+        let taken: usize = COLUMNS.iter().filter(|column| column.from <= width).map(|column| column.width).sum();
+        assert!(taken <= width, "{taken} in {width}");
+    }
 }
