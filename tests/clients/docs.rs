@@ -35,6 +35,8 @@ macro_rules! pages {
 }
 
 pages! {
+    readme: "README.md",
+    a_first_look: "docs/first-look.md",
     autogen: "docs/frameworks/autogen.md",
     autogen_classic_and_ag2: "docs/frameworks/autogen-classic-ag2.md",
     crewai: "docs/frameworks/crewai.md",
