@@ -7,6 +7,7 @@ mod trouble;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     process::Command,
 };
 
@@ -24,11 +25,10 @@ use crate::support::{
     yaml,
 };
 
-/// The rules, as they are shipped.
-const RULES: &str = include_str!("../../dashboards/alerts/pillion.rules.yaml");
-/// Their stories.
-const STORIES: [&str; 2] =
-    [include_str!("../../dashboards/alerts/pillion.tests.yaml"), include_str!("../../dashboards/alerts/pillion.days.tests.yaml")];
+/// Where the rules and their stories are.
+const FOLDER: &str = "dashboards/alerts";
+/// Stories of hours, and of days.
+const STORIES: [&str; 2] = ["pillion.tests.yaml", "pillion.days.tests.yaml"];
 /// How much it matters.
 const SEVERITIES: [&str; 3] = ["critical", "warning", "info"];
 
@@ -72,8 +72,13 @@ impl Rule {
     }
 }
 
+/// A file of the folder, as it is shipped.
+fn shipped(file: &str) -> String {
+    fs::read_to_string(root().join(FOLDER).join(file)).unwrap()
+}
+
 fn rules() -> Vec<Rule> {
-    let groups = yaml::read(RULES);
+    let groups = yaml::read(&shipped("pillion.rules.yaml"));
     let group = |group: &Value| -> Vec<Rule> {
         group["rules"].as_array().unwrap().iter().map(|rule| Rule::read(group["name"].as_str().unwrap(), rule)).collect()
     };
@@ -90,7 +95,7 @@ fn recorded() -> Vec<Recorded> {
 }
 
 fn promtool(arguments: &[&str]) {
-    let told = Command::new(program("promtool")).args(arguments).current_dir(root().join("dashboards/alerts")).output().unwrap();
+    let told = Command::new(program("promtool")).args(arguments).current_dir(root().join(FOLDER)).output().unwrap();
     let said = String::from_utf8([told.stdout, told.stderr].concat()).unwrap();
     assert!(told.status.success() && !said.contains("FAILED"), "{said}");
 }
@@ -102,18 +107,18 @@ fn promtool_finds_nothing_wrong_with_the_rules() {
 
 #[test]
 fn every_story_ends_as_it_is_told() {
-    promtool(&["test", "rules", "pillion.tests.yaml"]);
+    promtool(&["test", "rules", STORIES[0]]);
 }
 
 #[test]
 fn every_story_of_days_ends_as_it_is_told() {
-    promtool(&["test", "rules", "pillion.days.tests.yaml"]);
+    promtool(&["test", "rules", STORIES[1]]);
 }
 
 #[test]
 fn every_alert_has_a_story_in_which_it_fires_and_one_in_which_it_does_not() {
     let (mut fires, mut silent) = (BTreeSet::new(), BTreeSet::new());
-    for stories in STORIES.map(yaml::read) {
+    for stories in STORIES.map(|file| yaml::read(&shipped(file))) {
         for story in stories["tests"].as_array().unwrap() {
             let asked = story["alert_rule_test"].as_array().unwrap();
             let (loud, quiet): (Vec<_>, Vec<_>) = asked.iter().partition(|asked| !asked["exp_alerts"].as_array().unwrap().is_empty());
@@ -230,7 +235,7 @@ fn dashboards_and_panels_that_runbooks_name_exist() {
         let runbook = &alert.annotations["runbook"];
         for found in place.captures_iter(runbook) {
             let file = root().join("dashboards").join(found[1].to_lowercase()).with_extension("json");
-            let dashboard: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+            let dashboard: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
             let panels: Vec<&str> = dashboard["panels"].as_array().unwrap().iter().filter_map(|panel| panel["title"].as_str()).collect();
             for named in title.captures_iter(&found[2]) {
                 assert!(panels.contains(&&named[1]), "{}: {} has no panel {:?}", alert.name, file.display(), &named[1]);

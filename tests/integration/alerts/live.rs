@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    RULES, alerts, rules,
+    alerts, rules, shipped,
     trouble::{many_names, ordinary, sound, trouble, troubled},
 };
 use crate::support::{
@@ -159,7 +159,8 @@ scrape_configs:
 ",
         alertmanager.address
     );
-    let hurried = Regex::new(r"(?m)^( +)(for|interval): \w+$").unwrap().replace_all(RULES, "$1$2: 1s");
+    let rules = shipped("pillion.rules.yaml");
+    let hurried = Regex::new(r"(?m)^( +)(for|interval): \w+$").unwrap().replace_all(&rules, "$1$2: 1s");
     prometheus(&config, &[("rules.yaml", &hurried)]).await
 }
 

@@ -1,14 +1,15 @@
 //! Beside an agent, Pillion is what `pillion run -- COMMAND` is around one: there first, gone last, and found by the same variables.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, os::unix::fs::symlink};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::{
     container::{free, started},
-    helm::{HELMS, Rendered, helm, read, rendered},
+    helm::{HELMS, Rendered, chart, helm, read, rendered},
 };
-use crate::support::{Agent, call, chat, model, verb, within};
+use crate::support::{Agent, call, chat, model, parts::root, verb, within};
 
 /// The agent's variables, but for its key.
 fn variables(rendered: &Rendered) -> BTreeMap<String, String> {
@@ -76,16 +77,42 @@ spec:
     ),
 ];
 
+/// A chart of these files, with Pillion's where dependencies are.
+fn somebodys(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let file = folder.path().join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+    fs::create_dir(folder.path().join("charts")).unwrap();
+    symlink(chart("pillion"), folder.path().join("charts/pillion")).unwrap();
+    folder
+}
+
+#[test]
+fn the_page_on_kubernetes_shows_a_chart_that_works() {
+    let page = fs::read_to_string(root().join("docs/kubernetes.md")).unwrap();
+    let shown = page.split_once("<!-- kubernetes -->\n```yaml\n").unwrap().1.split_once("```").unwrap().0;
+    let deployment = format!("apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: agents}}\n{shown}");
+    let about = "{apiVersion: v2, name: agents, version: 0.1.0, dependencies: [{name: pillion, version: '>=0.1.0-0', repository: 'file://pillion'}]}";
+    let folder = somebodys(&[("Chart.yaml", about), ("templates/agents.yaml", &deployment)]);
+    let said =
+        helm("helm4", ["template", "demo", folder.path().to_str().unwrap(), "--values", "-"], "pillion: {mode: sidecar, monitor: {enabled: true}}");
+    assert!(said.good, "{}", said.stderr);
+    let rendered = Rendered(read(&said.stdout));
+    let metadata = &rendered.one("Deployment")["spec"]["template"]["metadata"];
+    let selector = rendered.one("PodMonitor")["spec"]["selector"]["matchLabels"].as_object().unwrap();
+    assert!(selector.iter().all(|(label, value)| metadata["labels"][label] == *value), "{metadata}");
+    assert!(metadata["annotations"]["checksum/config"].is_string(), "{metadata}");
+    assert_eq!(rendered.pillion()["restartPolicy"], "Always");
+    assert_eq!(variables(&rendered)["OPENAI_BASE_URL"], "http://127.0.0.1:4100/v1");
+    assert_eq!(rendered.pod()["volumes"][0]["name"], rendered.pillion()["volumeMounts"][0]["name"]);
+}
+
 #[test]
 fn agents_of_one_pod_may_have_names_of_their_own_and_the_dependency_another() {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, text) in TWO {
-        let file = folder.path().join(name);
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(file, text).unwrap();
-    }
-    std::fs::create_dir(folder.path().join("charts")).unwrap();
-    std::os::unix::fs::symlink(super::helm::chart("pillion"), folder.path().join("charts/pillion")).unwrap();
+    let folder = somebodys(&TWO);
     for which in HELMS {
         let said = helm(
             which,
