@@ -142,8 +142,9 @@ async function arranged(panel, data) {
   return configured(panel, made);
 }
 
-// Rows that repeat are repeated, and what stands below them moves down.
+// Rows that repeat are repeated, rows that are not wanted left out, and what stands below them moves.
 async function placed(dashboard, chosen) {
+  const wanted = asked.getAll('row');
   const all = [];
   let shift = 0;
   for (let at = 0; at < dashboard.panels.length; ) {
@@ -152,7 +153,8 @@ async function placed(dashboard, chosen) {
     while (end < dashboard.panels.length && dashboard.panels[end].type !== 'row') end++;
     const section = dashboard.panels.slice(at, end);
     const height = Math.max(...section.map((panel) => panel.gridPos.y + panel.gridPos.h)) - row.gridPos.y;
-    const values = row.repeat ? (chosen[row.repeat] ?? '.*').split('|') : [null];
+    const isWanted = wanted.length === 0 || wanted.some((title) => row.title.startsWith(title));
+    const values = !isWanted ? [] : row.repeat ? (chosen[row.repeat] ?? '.*').split('|') : [null];
     for (const [turn, value] of values.entries()) {
       const variables = value === null ? chosen : { ...chosen, [row.repeat]: value };
       for (const panel of section) all.push({ panel, variables, y: panel.gridPos.y + shift + turn * height });

@@ -15,12 +15,13 @@ const { values } = parseArgs({
     scraped: { type: 'string', default: '15' },
     end: { type: 'string', default: String(Date.now() / 1000) },
     variable: { type: 'string', multiple: true, default: [] },
+    row: { type: 'string', multiple: true, default: [] },
     width: { type: 'string', default: '1600' },
     browser: { type: 'string', default: '/usr/bin/chromium' },
   },
 });
 if (!values.dashboard || !values.out) {
-  console.error('usage: node render.mjs --dashboard ../overview.json --out overview.png [--prometheus URL] [--range SECONDS] [--scraped SECONDS] [--variable agent=planner]…');
+  console.error('usage: node render.mjs --dashboard ../overview.json --out overview.png [--prometheus URL] [--range SECONDS] [--scraped SECONDS] [--variable agent=planner]… [--row TITLE]…');
   process.exit(2);
 }
 const root = dirname(fileURLToPath(import.meta.url));
@@ -40,7 +41,7 @@ const server = await createServer({
   }],
 });
 await server.listen();
-const page = new URLSearchParams([['width', values.width], ['range', values.range], ['scraped', values.scraped], ['end', values.end], ...values.variable.map((pair) => ['variable', pair])]);
+const page = new URLSearchParams([['width', values.width], ['range', values.range], ['scraped', values.scraped], ['end', values.end], ...values.variable.map((pair) => ['variable', pair]), ...values.row.map((title) => ['row', title])]);
 const browser = await chromium.launch({
   executablePath: values.browser,
   args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],

@@ -43,7 +43,7 @@ fn compared() -> Panel {
         (Cell::Value(7, Unit::Count), "Tool errors"),
         (Cell::Value(8, Unit::Count), "Trimmed prompts"),
     ];
-    table("All agents", (24, 9), &columns)
+    table("All agents", (24, 10), &columns)
         .says(
             "Every agent within the time range, whichever are chosen. An empty cell: it never happened, or is not known.",
             "Begin with the agent whose *Failed* is red and click its name. `unknown` are requests whose agent could not be told: name it in the path of its base URL, `/@name/v1`.",

@@ -168,9 +168,10 @@ impl Panel {
         }
     }
 
-    /// A table begins with its greatest first value.
+    /// A table begins with what is worst, or else with its greatest first value.
     fn order(&self) -> Value {
-        let first = self.columns.iter().find(|column| matches!(column.from, Cell::Value(..) | Cell::Limited(..)));
+        let worst = self.columns.iter().find(|column| matches!(column.from, Cell::Limited(..)));
+        let first = worst.or_else(|| self.columns.iter().find(|column| matches!(column.from, Cell::Value(..))));
         first.map(|column| json!({"displayName": column.title, "desc": true})).into_iter().collect()
     }
 
