@@ -22,7 +22,7 @@ pub(super) struct Corpus {
 impl Corpus {
     pub(super) fn new(seed: u64) -> Self {
         let sources = [include_str!("../wire/parts.rs"), include_str!("../wire/skim.rs"), include_str!("estimate.rs"), include_str!("name.rs")];
-        let prose = include_str!("../../README.md").split("\n\n").filter(|block| !block.contains("```")).collect();
+        let prose = include_str!("../../tests/fixtures/prose.md").split("\n\n").collect();
         Self { random: fastrand::Rng::with_seed(seed), code: sources.to_vec(), prose, table: include_str!("models.csv").lines().collect() }
     }
 

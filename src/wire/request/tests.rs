@@ -168,7 +168,7 @@ fn a_prompt_weighs_about_as_much_as_prose_of_as_many_tokens() {
     assert_eq!(weight("東京"), 2 + 4 * 3 / 2);
     let vocabulary = tiktoken::get_encoding("o200k_base").unwrap();
     let tables: Vec<&str> = include_str!("../../context/models.csv").lines().skip(100).take(40).collect();
-    for (text, percent) in [(include_str!("../request.rs"), 12), (include_str!("../../../README.md"), 12), (&tables.join("\n"), 12)] {
+    for (text, percent) in [(include_str!("../request.rs"), 12), (include_str!("../../../tests/fixtures/prose.md"), 12), (&tables.join("\n"), 12)] {
         let (weight, expected) = (weight(text) * 22 / 100, u64::try_from(vocabulary.count(text)).unwrap());
         assert!(weight.abs_diff(expected) * 100 <= expected * percent, "{weight} for {expected}");
     }
