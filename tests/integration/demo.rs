@@ -1,4 +1,7 @@
-//! Promise: what `demo` shows is so. The agent whose conversation only grows outgrows its model, and hears nothing of it.
+//! Promise: what `demo` shows is so. The agent whose conversation only grows outgrows its model, and hears nothing of it; no agent is taken for
+//! another's company.
+
+use std::collections::HashMap;
 
 use pillion::demo::{
     agents::{self, AgentEvent, FAULTS, What},
@@ -41,4 +44,14 @@ async fn an_agent_that_forgets_nothing_outgrows_its_model_and_hears_nothing_of_i
     let metrics = proxy.settle().await;
     assert_eq!(metrics.count("pillion_trims_total", &[]), metrics.count("pillion_trims_total", &[("agent", "hoarder"), ("model", "gpt-4-0613")]));
     assert!(metrics.count("pillion_trims_total", &[]) >= 3);
+    // The agents have nothing to do with each other, so nobody is asked what another is: that would make one team of them.
+    let mut asked = HashMap::new();
+    for seen in model.requests() {
+        let body = seen.json();
+        for message in body["messages"].as_array().unwrap().iter().filter(|message| message["role"] == "user" && message["content"].is_string()) {
+            let of = asked.entry(message["content"].to_string()).or_insert_with(|| body["model"].clone());
+            assert_eq!(*of, body["model"], "{message}");
+        }
+    }
+    assert!(asked.len() >= 5, "{asked:?}");
 }

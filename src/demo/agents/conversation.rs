@@ -32,6 +32,8 @@ struct Agent {
     events: mpsc::Sender<AgentEvent>,
     rng: Rng,
     messages: Vec<Value>,
+    /// How many tasks it was given.
+    given: u32,
 }
 
 /// Nobody listens any more.
@@ -39,7 +41,7 @@ struct Unheard;
 
 /// Lives until it is told to stop, or nobody listens.
 pub(super) async fn live(habit: Habit, proxy: SocketAddr, seed: u64, (events, mut stopped): Ends) {
-    let mut agent = Agent { habit, proxy, events, rng: Rng::with_seed(seed), messages: Vec::new() };
+    let mut agent = Agent { habit, proxy, events, rng: Rng::with_seed(seed), messages: Vec::new(), given: 0 };
     loop {
         let pause = Duration::from_millis(agent.rng.u64(agent.habit.pause.clone()));
         tokio::select! {
@@ -58,7 +60,9 @@ impl Agent {
         if self.messages.iter().filter(|message| message["role"] == "user").count() >= self.habit.tasks {
             self.messages.clear();
         }
-        let task = self.rng.choice(TASKS).unwrap_or_default();
+        // None is like another: agents that are asked the very same thing at the same time are taken for one team's.
+        self.given = self.given.saturating_add(1);
+        let task = format!("{} (For the {}, number {}.)", self.rng.choice(TASKS).unwrap_or_default(), self.habit.name, self.given);
         self.messages.push(json!({"role": "user", "content": task}));
         for _ in 0..ROUNDS_MAX {
             let Some(reply) = self.ask().await? else {
