@@ -5,6 +5,7 @@
 
 use std::{ffi::OsString, fmt::Write as _, fs, path::Path};
 
+use regex::{Captures, Regex};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -122,7 +123,7 @@ impl Reader {
         let carrying = ["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--upstream", &model.url];
         let pillion = self.server(&carrying, ("--config", config), "agents connect to ").await;
         let addresses = addresses(&model, &pillion);
-        let text = addresses.iter().fold(block.text.clone(), |text, (shown, real)| text.replace(shown, real));
+        let text = in_place(&block.text, &addresses);
         let client = Client::ALL.into_iter().find(|known| known.folder() == client).unwrap_or_else(|| panic!("{}: {client}?", self.page.at(block)));
         let program = self.folder.path().join("program").with_extension(client.extension());
         fs::write(&program, text).unwrap();
@@ -203,6 +204,19 @@ fn addresses(model: &Server, pillion: &Server) -> [(&'static str, String); 3] {
     let bare = |url: &str| url.trim_start_matches("http://").trim_end_matches("/metrics").to_owned();
     let admin = pillion.metrics.as_deref().unwrap();
     [("127.0.0.1:4100", bare(&pillion.url)), ("127.0.0.1:4101", bare(admin)), ("127.0.0.1:4110", bare(&model.url))]
+}
+
+/// The text with the real addresses, each put in once: a real one may begin as one that is shown.
+fn in_place(text: &str, addresses: &[(&str, String)]) -> String {
+    let any: Vec<String> = addresses.iter().map(|(shown, _)| regex::escape(shown)).collect();
+    let real = |found: &Captures<'_>| addresses.iter().find(|(shown, _)| found[0] == **shown).unwrap().1.clone();
+    Regex::new(&any.join("|")).unwrap().replace_all(text, real).into_owned()
+}
+
+#[test]
+fn an_address_is_put_in_once() {
+    let addresses = [("127.0.0.1:4100", "127.0.0.1:41101".to_owned()), ("127.0.0.1:4110", "127.0.0.1:41007".to_owned())];
+    assert_eq!(in_place("to 127.0.0.1:4100, à 127.0.0.1:4110.", &addresses), "to 127.0.0.1:41101, à 127.0.0.1:41007.");
 }
 
 async fn get(url: &str, path: &str) -> String {

@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use tokio::{net::TcpListener, time::Instant};
+use tokio::time::Instant;
 
-use crate::support::{Call, End, Upstream, Wire, agent, call, chat, messages, proxy, upstream};
+use crate::support::{Call, End, Upstream, Wire, agent, call, chat, free, messages, proxy, upstream};
 
 /// What is answered when all is well.
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
 
 /// An address where nobody listens.
-async fn closed_port() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+fn closed_port() -> String {
+    format!("http://{}", free())
 }
 
 /// How an upstream fails one connection.
@@ -56,7 +55,7 @@ async fn failing(fault: Fault) -> Upstream {
 
 #[tokio::test]
 async fn a_closed_port_is_answered_502_within_a_second_after_all_attempts() {
-    let proxy = proxy().to(closed_port().await).run();
+    let proxy = proxy().to(closed_port()).run();
     let began = Instant::now();
     let reply = proxy.ask(&chat(false)).await;
     assert_eq!((reply.status, reply.refusal()), (502, Some("connection_refused")));
@@ -69,7 +68,7 @@ async fn a_closed_port_is_answered_502_within_a_second_after_all_attempts() {
 
 #[tokio::test]
 async fn retries_of_a_closed_port_stay_within_the_budget() {
-    let proxy = proxy().to(closed_port().await).config("retries: {backoff: {initial: 1ms, max: 1ms}, budget: {per_second: 0, burst: 4}}").run();
+    let proxy = proxy().to(closed_port()).config("retries: {backoff: {initial: 1ms, max: 1ms}, budget: {per_second: 0, burst: 4}}").run();
     for _ in 0..10 {
         assert_eq!(proxy.ask(&chat(false)).await.status, 502);
     }
@@ -291,7 +290,7 @@ fn dialects() -> [(Call, &'static str); 5] {
 
 #[tokio::test]
 async fn an_answer_of_pillions_own_is_in_the_callers_dialect() {
-    let proxy = proxy().to(closed_port().await).config("retries: {attempts: 1}").run();
+    let proxy = proxy().to(closed_port()).config("retries: {attempts: 1}").run();
     let mut bodies = Vec::new();
     for (call, message) in dialects() {
         let reply = proxy.ask(&call).await;

@@ -17,7 +17,7 @@ use super::{
     trouble::{many_names, ordinary, sound, trouble, troubled},
 };
 use crate::support::{
-    Binary, Metrics, Upstream, Wire,
+    Binary, Metrics, Upstream, Wire, free,
     parts::{Part, alertmanager, prometheus},
     promql::names,
     run, upstream, verb,
@@ -71,6 +71,9 @@ const NOT_TOLD: [(&str, &str); 6] = [
     ("PillionSlow", "needs a processor that stands still"),
 ];
 
+/// Those that may be told on a machine that is too busy, and rightly so.
+const OF_THE_MACHINE: [&str; 2] = ["PillionSlow", "PillionMemory"];
+
 /// Selections of rules that find nothing here, and why.
 const EMPTY: [(&str, &str); 1] = [("up{job=~\"(?i:.*pillion.*)\"}", "its jobs are not called so: it is known by what it says of itself")];
 
@@ -90,6 +93,11 @@ async fn webhook() -> Upstream {
 fn told(webhook: &Upstream, status: &str) -> Vec<Value> {
     let messages = webhook.heard().into_iter().map(|heard| serde_json::from_slice::<Value>(&heard.body).unwrap());
     messages.flat_map(|message| message["alerts"].as_array().unwrap().clone()).filter(|alert| alert["status"] == status).collect()
+}
+
+/// Without those of the machine that this runs on.
+fn about_agents(told: Vec<Value>) -> Vec<Value> {
+    told.into_iter().filter(|alert| OF_THE_MACHINE.iter().all(|name| alert["labels"]["alertname"] != *name)).collect()
 }
 
 fn is(alert: &Value, (name, labels): (&str, &[(&str, &str)])) -> bool {
@@ -122,7 +130,7 @@ struct Steady {
 impl Steady {
     async fn start() -> Self {
         let model = sound().await;
-        let binary = run().upstream(&model).ready().await;
+        let binary = carrying((free(), free()), &model).await;
         let mut traffic = JoinSet::new();
         traffic.spawn(ordinary(binary.traffic));
         Self { binary, model, traffic }
@@ -135,9 +143,7 @@ impl Steady {
     }
 
     async fn start_again(&mut self) {
-        let [traffic, admin] = [self.binary.traffic, self.binary.admin].map(|address: SocketAddr| address.to_string());
-        let start = verb("run").arguments(["--listen", &traffic, "--admin", &admin]).upstream(&self.model);
-        self.binary = start.ready().await;
+        self.binary = carrying((self.binary.traffic, self.binary.admin), &self.model).await;
     }
 
     /// Leaves it few descriptors more than it has open.
@@ -145,6 +151,10 @@ impl Steady {
         let open = Metrics::scrape(self.binary.admin).await.count("process_open_fds", &[]);
         self.binary.limit_descriptors(open + open / 8);
     }
+}
+
+async fn carrying((traffic, admin): (SocketAddr, SocketAddr), model: &Model) -> Binary {
+    verb("run").arguments(["--listen", &traffic.to_string(), "--admin", &admin.to_string()]).upstream(model).ready().await
 }
 
 /// A Prometheus that scrapes both, with the rules in a hurry.
@@ -160,7 +170,9 @@ scrape_configs:
         alertmanager.address
     );
     let rules = shipped("pillion.rules.yaml");
-    let hurried = Regex::new(r"(?m)^( +)(for|interval): \w+$").unwrap().replace_all(&rules, "$1$2: 1s");
+    let hurried = Regex::new(r"(?m)^( +)interval: \w+$").unwrap().replace_all(&rules, "${1}interval: 1s");
+    // Not at once: a machine that stands still for a moment fails a scrape, and that is not what is told here.
+    let hurried = Regex::new(r"(?m)^( +)for: \w+$").unwrap().replace_all(&hurried, "${1}for: 5s");
     prometheus(&config, &[("rules.yaml", &hurried)]).await
 }
 
@@ -181,7 +193,8 @@ receivers: [{{name: hook, webhook_configs: [{{url: '{}/', send_resolved: true}}]
     // Ordinary days.
     prometheus.query_until_found("agent:pillion_exchanges:increase6h{agent=\"planner\"} > 60", PATIENCE).await;
     prometheus.query_until_found("sum(increase(pillion_retries_total[5m])) > 1", PATIENCE).await;
-    assert_eq!((prometheus.query("ALERTS").await, told(&webhook, "firing")), (Vec::new(), Vec::new()));
+    let fires = prometheus.query(&format!("ALERTS{{alertstate=\"firing\",alertname!~\"{}\"}}", OF_THE_MACHINE.join("|"))).await;
+    assert_eq!((fires, about_agents(told(&webhook, "firing"))), (Vec::new(), Vec::new()));
 
     // And then.
     let mut troubles = trouble(agents.traffic);
@@ -207,7 +220,7 @@ receivers: [{{name: hook, webhook_configs: [{{url: '{}/', send_resolved: true}}]
     until_told(&webhook, "firing", &late, &prometheus).await;
     until_told(&webhook, "resolved", &[late[0]], &prometheus).await;
 
-    let told = told(&webhook, "firing");
+    let told = about_agents(told(&webhook, "firing"));
     let known: BTreeSet<&str> = told.iter().map(|alert| alert["labels"]["alertname"].as_str().unwrap()).collect();
     let expected: BTreeSet<String> =
         alerts().into_iter().map(|alert| alert.name).filter(|name| !NOT_TOLD.iter().any(|(not, _)| not == name)).collect();

@@ -1,6 +1,6 @@
 //! Pillion's container, started here as it is rendered: its arguments, its environment, its config.
 
-use std::{collections::BTreeMap, net::TcpListener};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -19,12 +19,6 @@ pub(super) fn variables(rendered: &Rendered) -> BTreeMap<String, String> {
         variables.insert("FROM_THE_SECRET".to_owned(), SECRET.to_owned());
     }
     variables
-}
-
-/// Two ports that nobody has.
-pub(super) fn free() -> [u16; 2] {
-    let all = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    all.map(|one| one.local_addr().unwrap().port())
 }
 
 /// Starts the real binary.

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::{
     cases::{CASES, Case, case},
-    container::{SECRET, free, started, variables},
+    container::{SECRET, started, variables},
     helm::{KUBERNETES, Rendered, each, read_all, rendered, template},
 };
-use crate::support::{Agent, call, model, verb, within};
+use crate::support::{Agent, call, free, model, verb, within};
 
 /// After the grace period: the last tasks, and the flush.
 const FLUSH: u64 = 3;
@@ -162,7 +162,7 @@ fn a_change_of_the_config_starts_new_pods_and_one_of_labels_does_not_change_the_
 
 #[tokio::test]
 async fn the_container_as_it_is_rendered_starts_answers_its_probes_and_ends_in_time() {
-    let [traffic, admin] = free();
+    let [traffic, admin] = [(); 2].map(|()| free().port());
     let rendered = rendered("1.34", "pillion", &format!("ports: {{traffic: {traffic}, admin: {admin}}}"));
     let mut pillion = started(&rendered).await;
     assert_eq!((pillion.traffic.port(), pillion.admin.port()), (traffic, admin));

@@ -6,10 +6,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{
-    container::{free, started},
+    container::started,
     helm::{HELMS, Rendered, chart, helm, read, rendered},
 };
-use crate::support::{Agent, call, chat, model, parts::root, verb, within};
+use crate::support::{Agent, call, chat, free, model, parts::root, verb, within};
 
 /// The agent's variables, but for its key.
 fn variables(rendered: &Rendered) -> BTreeMap<String, String> {
@@ -132,7 +132,7 @@ fn agents_of_one_pod_may_have_names_of_their_own_and_the_dependency_another() {
 #[tokio::test]
 async fn the_agent_of_the_example_is_seen_by_its_name_and_needs_no_key() {
     let model = model("").await;
-    let [traffic, admin] = free();
+    let [traffic, admin] = [(); 2].map(|()| free().port());
     let upstreams = format!("{{openai: {{url: '{}/v1', api_key: '${{OPENAI_API_KEY}}'}}}}", model.url());
     let rendered =
         rendered("1.34", "example", &format!("pillion: {{ports: {{traffic: {traffic}, admin: {admin}}}, config: {{upstreams: {upstreams}}}}}"));

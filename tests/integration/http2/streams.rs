@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use h2::Reason;
 
-use crate::support::{Asked, End, Reply, Wire, agent, all, call, chat, chunk, messages, model, proxy, sha256, sse_head, streams, upstream};
+use crate::support::{Asked, End, Reply, Wire, agent, all, call, chat, chunk, free, messages, model, proxy, sha256, sse_head, streams, upstream};
 
 /// A first content.
 const CONTENT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello\"}}]}\n\n";
@@ -274,10 +274,7 @@ async fn trailers_are_carried_to_who_can_take_them() {
 
 #[tokio::test]
 async fn an_answer_of_pillions_own_is_in_the_dialect_on_a_stream_too() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nowhere = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
-    let proxy = proxy().to(nowhere).run();
+    let proxy = proxy().to(format!("http://{}", free())).run();
     let reply = streams(&proxy).await.ask(&messages(true)).await;
     assert_eq!((reply.status, reply.refusal(), reply.end), (502, Some("connection_refused"), End::Whole));
     assert_eq!(reply.json()["error"]["type"], "api_error");

@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::support::{Agent, Binary, Metrics, agent, call, chat, model, proxy, run, within};
+use crate::support::{Agent, Binary, Metrics, agent, call, chat, free, model, proxy, run, within};
 
 /// Many requests on one connection, a hundred at a time, each answered.
 async fn ask_many(agent: &mut Agent, count: usize) {
@@ -104,10 +104,7 @@ async fn loses_spans_alone(endpoint: &str) {
 
 #[tokio::test]
 async fn a_collector_that_refuses_changes_nothing_but_the_count_of_lost_spans() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let closed = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
-    loses_spans_alone(&closed).await;
+    loses_spans_alone(&format!("http://{}", free())).await;
 }
 
 #[tokio::test]

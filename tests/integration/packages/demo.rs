@@ -1,21 +1,14 @@
 //! `demo` where its ports are told: a Prometheus can be pointed at it.
 
-use std::{net::TcpListener, time::Duration};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::{Metrics, verb, within};
-
-/// An address that nobody has; below the ports that the kernel gives to whoever connects, one of which could be this one a moment later.
-pub(super) fn free() -> String {
-    let mut ports = std::iter::repeat_with(|| fastrand::u16(12_000..32_000));
-    let free = ports.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()?.local_addr().ok());
-    free.unwrap().to_string()
-}
+use crate::support::{Metrics, free, verb, within};
 
 #[tokio::test]
 async fn it_listens_where_it_is_told_to() {
-    let (listen, admin) = (free(), free());
+    let (listen, admin) = (free().to_string(), free().to_string());
     let mut demo = verb("demo").arguments(["--listen", &listen, "--admin", &admin]).spawned();
     let scraped = within("traffic of the demo", async {
         loop {

@@ -15,8 +15,8 @@ use pillion::{
 };
 use serde_json::{Value, json};
 
-use super::{demo::free, path, text};
-use crate::support::{parts, verb, within};
+use super::{path, text};
+use crate::support::{free, parts, verb, within};
 
 /// How long a scrape and an evaluation may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -189,7 +189,7 @@ async fn the_prometheus_of_the_compose_file_scrapes_the_demo_and_its_exemplars_l
     let checked = Command::new(parts::program("promtool")).args(["check", "config"]).arg(folder.path().join("prometheus.yaml")).output().unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 
-    let admin = free();
+    let admin = free().to_string();
     let _demo = verb("demo").arguments(["--admin", &admin]).variable("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9").spawned();
     let config = config.replace("127.0.0.1:4101", &admin).replace(": 5s", ": 1s");
     let prometheus = parts::prometheus(&config, &[("pillion.rules.yaml", &rules)]).await;

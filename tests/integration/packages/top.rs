@@ -6,8 +6,8 @@ use pillion::demo::model::Model;
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::{demo::free, path};
-use crate::support::{Agent, Binary, chat, model, run, verb, within};
+use super::path;
+use crate::support::{Agent, Binary, chat, free, model, run, verb, within};
 
 /// A Pillion that has carried one good exchange and one bad.
 async fn carried() -> (Model, Binary) {
@@ -39,7 +39,7 @@ async fn one_look_shows_agents_and_why_they_failed() {
 async fn a_port_that_cannot_be_looked_at_is_said_with_what_would_help() {
     let model = model("[]").await;
     let binary = run().upstream(&model).variable("PILLION_SERVER__ADMIN_TOKEN", "right").ready().await;
-    let gone = free();
+    let gone = free().to_string();
     let (admin, foreign) = (binary.admin.to_string(), model.url());
     for (arguments, code, words) in [
         (vec!["--admin", &admin], 1, "wants its token: --token, or PILLION_SERVER__ADMIN_TOKEN"),

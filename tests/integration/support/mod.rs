@@ -19,7 +19,11 @@ mod together;
 mod upstream;
 pub(crate) mod yaml;
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
 use tokio::time::timeout;
 
@@ -38,6 +42,12 @@ pub(crate) use upstream::{Heard, Upstream, Wire, chunk, sse_head, upstream};
 
 /// How long a test waits for what must come. Long, for a busy machine: no test measures time by it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An address where nobody listens: below the ports that the kernel gives to whoever connects, one of which could be this one a moment later.
+pub(crate) fn free() -> SocketAddr {
+    let mut ports = std::iter::repeat_with(|| fastrand::u16(12_000..32_000));
+    ports.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()?.local_addr().ok()).unwrap()
+}
 
 /// Waits for `what`, which must come.
 #[track_caller]

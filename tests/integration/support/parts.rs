@@ -13,12 +13,12 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command},
     time::{Instant, sleep},
 };
 
-use super::{Agent, call};
+use super::{Agent, call, free};
 
 /// How long a part may take to start on a busy machine.
 const STARTING: Duration = Duration::from_mins(1);
@@ -90,7 +90,7 @@ impl Part {
         }
         // Neither tells the port that it was given, so that one is chosen here; it may be somebody else's by then, and so another is tried.
         for _ in 0..5 {
-            let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+            let address = free();
             let log = fs::File::create(folder.path().join("log")).unwrap();
             let mut command = Command::new(program(name));
             command.env_clear().kill_on_drop(true).current_dir(folder.path()).args(flags(address, folder.path()));
