@@ -1,4 +1,4 @@
-//! What it costs to report a finished exchange, and to know a model: nanoseconds each. `cargo bench --bench reporting`. The best of some rounds is told:
+//! What it costs to report a finished exchange, to render the page of metrics, and to know a model: nanoseconds each. `cargo bench --bench reporting`. The best of some rounds is told:
 //! what disturbs a round can only make it slower.
 #![allow(clippy::print_stdout, reason = "a benchmark tells its figures")]
 
@@ -12,7 +12,7 @@ use pillion::{
     agent::{Conversation, Source, ToolRun},
     config::{self, LogLevel},
     context::Models,
-    telemetry::{Attempt, Phase, Record, Telemetry, TraceContext, names::AttemptResult, names::Outcome},
+    telemetry::{Attempt, Exposition, Phase, Record, Telemetry, TraceContext, names::AttemptResult, names::Outcome},
     wire::{Call, Dialect, Reply, ToolCall, Usage},
 };
 use tokio::time::Instant;
@@ -25,6 +25,7 @@ const ROUNDS: u32 = 40;
 fn main() {
     println!("{:<40} {:>8}", "what", "ns each");
     reports();
+    page();
     models();
 }
 
@@ -59,6 +60,25 @@ fn reports() {
         number += 1;
         quiet.report(Record { agent: Some(format!("agent-{number}").into()), ..exchange() });
     });
+}
+
+/// Each series that the bounds allow is there.
+fn page() {
+    let telemetry = Telemetry::start(&config::Telemetry { log_level: LogLevel::Off, ..Default::default() }, Box::new(io::sink())).expect("threads");
+    for number in 0..100_000_u32 {
+        let mut record = with_tools();
+        record.agent = Some(format!("agent-{}", number % 977).into());
+        record.call.model = Some(format!("model-{}", number % 1009));
+        record.upstream = Some(format!("upstream-{}", number % 13).into());
+        record.tools[0].name = format!("ran-{number}").into();
+        telemetry.report(record);
+    }
+    let render = || {
+        let since = Instant::now();
+        forget(telemetry.render(Exposition::Text));
+        since.elapsed()
+    };
+    println!("{:<40} {:>8}", "the page of metrics, full", (0..ROUNDS).map(|_| render()).min().unwrap_or_default().as_nanos());
 }
 
 fn models() {

@@ -4,12 +4,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
-
 use super::{
     Exposition, Telemetry,
-    fixture::{attempt, otlp, record},
-    names::{AttemptResult, Side},
+    fixture::{otlp, record},
+    names::Side,
     record::Record,
 };
 use crate::config;
@@ -86,33 +84,6 @@ fn an_exchange_without_end_or_beginning_is_reported_all_the_same() {
     telemetry.shutdown(Duration::from_secs(2));
     assert_eq!(page.text().lines().count(), 1);
     assert!(telemetry.render(Exposition::Text).contains("pillion_panics_total 0\n"));
-}
-
-/// The bound is a few times what was measured, so that a busy machine does not fail it; the best of many rounds is what counts.
-#[test]
-fn a_report_costs_little() {
-    let silent = config::Telemetry { log_level: config::LogLevel::Off, ..config::Telemetry::default() };
-    let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-    let otlp = config::Otlp { timeout: Duration::from_millis(10), ..otlp(format!("http://{nowhere}/v1/traces")) };
-    let all = config::Telemetry { otlp: Some(otlp), ..config::Telemetry::default() };
-    for (what, config) in [("metrics", silent), ("metrics and log", config::Telemetry::default()), ("metrics, log and spans", all)] {
-        let telemetry = Telemetry::start(&config, Box::new(io::sink())).unwrap();
-        let best = (0..50).map(|_| cost(&telemetry)).min().unwrap();
-        println!("{what}: {best:?}");
-        assert!(best < Duration::from_micros(if cfg!(debug_assertions) { 100 } else { 4 }), "{what}: {best:?}");
-    }
-}
-
-/// Of one report, in the mean of a hundred.
-fn cost(telemetry: &Telemetry) -> Duration {
-    let records: Vec<Record> = (0..100).map(|_| Record { attempts: vec![attempt(AttemptResult::Success, Some(200))], ..record() }).collect();
-    let started = Instant::now();
-    for record in records {
-        telemetry.report(record);
-    }
-    let took = started.elapsed() / 100;
-    std::thread::sleep(Duration::from_millis(5));
-    took
 }
 
 #[test]

@@ -3,11 +3,10 @@
 use std::{
     io::Write as _,
     process::{Command, Stdio},
-    time::Duration,
 };
 
 use serde_json::json;
-use tokio::{task::JoinSet, time::Instant};
+use tokio::task::JoinSet;
 
 use crate::support::{Agent, Binary, Metrics, Wire, chat, run, upstream, within};
 
@@ -58,13 +57,12 @@ async fn ask(binary: &Binary, numbers: std::ops::Range<usize>) {
     }
 }
 
-/// The page of metrics, and how long it took to come.
-async fn page(binary: &Binary) -> (String, Duration) {
+/// The page of metrics.
+async fn page(binary: &Binary) -> String {
     let mut agent = Agent::stranger(binary.admin).await;
-    let since = Instant::now();
     let reply = agent.ask(&crate::support::call("GET", "/metrics")).await;
     assert_eq!(reply.status, 200);
-    (reply.text(), since.elapsed())
+    reply.text()
 }
 
 fn promtool(text: &str) {
@@ -89,15 +87,13 @@ async fn a_hundred_thousand_names_take_no_more_room_than_a_few() {
     page(&binary).await;
     let before = binary.resident();
     ask(&binary, REQUESTS / 2..REQUESTS).await;
-    let (text, took) = within("the page", page(&binary)).await;
+    let text = within("the page", page(&binary)).await;
     let grown = binary.resident().saturating_sub(before);
     assert!(grown < 8 << 20, "{} kB more", grown >> 10);
 
     let series = text.lines().filter(|line| !line.starts_with('#')).count();
     assert!(series <= 10_000, "{series} series");
     assert!(text.len() <= 3_000_000, "{} bytes", text.len());
-    // Unoptimised code, and tests beside it.
-    assert!(took < Duration::from_millis(if cfg!(debug_assertions) { 2000 } else { 100 }), "{took:?}");
     let metrics = Metrics::read(&text);
     assert_eq!(metrics.count("pillion_exchanges_total", &[("outcome", "ok")]), u64::try_from(REQUESTS).unwrap());
     for label in ["agent", "model", "tool"] {

@@ -5,8 +5,6 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
-
 use super::{Exposition, Metrics};
 use crate::{
     agent::{ToolError, ToolRun},
@@ -236,16 +234,13 @@ fn hostile_labels_stay_within_the_bounds() {
         hostile.status = Some(u16::try_from(400 + index % 200).unwrap());
         metrics.record(&hostile, false, None);
     }
-    let started = Instant::now();
     let text = metrics.render(Exposition::Text);
-    let took = started.elapsed();
     let exchanges: f64 =
         text.lines().filter(|line| line.starts_with("pillion_exchanges_total")).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
     let samples = text.lines().filter(|line| !line.starts_with('#')).count();
     assert!((exchanges - 100_000.0).abs() < 1e-9, "{exchanges}");
     assert!(samples <= 10_000, "{samples} series");
     assert!(text.len() <= 3_000_000, "{} bytes", text.len());
-    assert!(took < Duration::from_millis(if cfg!(debug_assertions) { 1000 } else { 100 }), "{took:?}");
     for label in ["agent", "model", "tool", "error_type", "series"] {
         assert!(value(&text, &format!("pillion_label_overflow_total{{label=\"{label}\"}}")).unwrap() > 0.0, "{label}");
     }
