@@ -1,5 +1,5 @@
-//! What it costs to report a finished exchange, to render the page of metrics, and to know a model: nanoseconds each. `cargo bench --bench reporting`. The best of some rounds is told:
-//! what disturbs a round can only make it slower.
+//! What it costs to report a finished exchange, to render the page of metrics, and to know a model: nanoseconds each.
+//! `cargo bench --bench reporting`. The best of some rounds is told: what disturbs a round can only make it slower.
 #![allow(clippy::print_stdout, reason = "a benchmark tells its figures")]
 
 use std::{
