@@ -17,7 +17,7 @@ use super::{
     trouble::{many_names, ordinary, sound, trouble, troubled},
 };
 use crate::support::{
-    Binary, Metrics, Upstream, Wire, free,
+    Agent, Binary, Metrics, Upstream, Wire, all, call, free,
     parts::{Part, alertmanager, prometheus},
     promql::names,
     run, upstream, verb,
@@ -27,6 +27,10 @@ use crate::support::{
 const PATIENCE: Duration = Duration::from_secs(150);
 /// How often it is looked for.
 const LOOK: Duration = Duration::from_millis(300);
+
+/// Connections that stay open, and how often they are used: more often than unused ones are closed.
+const VISITORS: usize = 100;
+const VISIT: Duration = Duration::from_secs(15);
 
 /// What must be told: the alert, and the labels that say whose trouble it is and why.
 const EXPECTED: [(&str, &[(&str, &str)]); 29] = [
@@ -146,11 +150,26 @@ impl Steady {
         self.binary = carrying((self.binary.traffic, self.binary.admin), &self.model).await;
     }
 
-    /// Leaves it few descriptors more than it has open.
-    async fn cramp(&self) {
+    /// Leaves it few descriptors more than it has open: most of them visitors that stay, so that who comes and goes is a small share.
+    async fn cramp(&mut self) {
+        let mut visitors = Vec::new();
+        for _ in 0..VISITORS {
+            visitors.push(Agent::stranger(self.binary.admin).await);
+        }
+        all(visitors.iter_mut().map(visit)).await;
+        self.traffic.spawn(async move {
+            loop {
+                sleep(VISIT).await;
+                all(visitors.iter_mut().map(visit)).await;
+            }
+        });
         let open = Metrics::scrape(self.binary.admin).await.count("process_open_fds", &[]);
         self.binary.limit_descriptors(open + open / 8);
     }
+}
+
+async fn visit(visitor: &mut Agent) {
+    assert_eq!(visitor.ask(&call("GET", "/healthz")).await.status, 200);
 }
 
 async fn carrying((traffic, admin): (SocketAddr, SocketAddr), model: &Model) -> Binary {
