@@ -10,7 +10,7 @@ use std::{
 
 use pillion::{
     agent::{Conversation, Source, ToolRun},
-    config::{self, LogLevel},
+    config::{self, Compression, LogLevel, Protocol},
     context::Models,
     telemetry::{Attempt, Exposition, Phase, Record, Telemetry, TraceContext, names::AttemptResult, names::Outcome},
     wire::{Call, Dialect, Reply, ToolCall, Usage},
@@ -47,19 +47,34 @@ fn best(mut work: impl FnMut()) -> Duration {
 }
 
 fn reports() {
-    let telemetry = |log_level| Telemetry::start(&config::Telemetry { log_level, ..Default::default() }, Box::new(io::sink())).expect("threads");
-    let (quiet, logging) = (telemetry(LogLevel::Off), telemetry(LogLevel::Info));
+    let telemetry =
+        |log_level, otlp| Telemetry::start(&config::Telemetry { log_level, otlp, ..Default::default() }, Box::new(io::sink())).expect("threads");
+    let (quiet, logging, exporting) = (telemetry(LogLevel::Off, None), telemetry(LogLevel::Info, None), telemetry(LogLevel::Info, Some(nobody())));
     for (name, record) in [("exchange", exchange()), ("exchange with tools", with_tools())] {
         let clone = best(|| drop(black_box(record.clone())));
         let measure = |telemetry: &Telemetry| best(|| telemetry.report(record.clone())).saturating_sub(clone);
         println!("{:<40} {:>8}", format!("{name}: metrics"), measure(&quiet).as_nanos());
         println!("{:<40} {:>8}", format!("{name}: metrics and a line of log"), measure(&logging).as_nanos());
+        println!("{:<40} {:>8}", format!("{name}: metrics, log and spans"), measure(&exporting).as_nanos());
     }
     let mut number = 0_u64;
     tell("exchange of a name beyond the bounds", || {
         number += 1;
         quiet.report(Record { agent: Some(format!("agent-{number}").into()), ..exchange() });
     });
+}
+
+/// A collector that is not there, so that the queue of spans is soon full: what a report then costs.
+fn nobody() -> config::Otlp {
+    config::Otlp {
+        endpoint: "http://127.0.0.1:1/v1/traces".to_owned(),
+        protocol: Protocol::HttpProtobuf,
+        headers: Vec::new(),
+        timeout: Duration::from_millis(10),
+        compression: Compression::None,
+        ca: None,
+        client: None,
+    }
 }
 
 /// Each series that the bounds allow is there.

@@ -7,18 +7,6 @@ use crate::telemetry::names::{AttemptResult, Outcome, metrics};
 
 /// Of Grafana 11.6 and 12.
 const SCHEMA: u32 = 41;
-/// The colours of attempts, as those of the outcomes that they lead to.
-const RESULTS: [(AttemptResult, &str); 9] = [
-    (AttemptResult::Success, "green"),
-    (AttemptResult::ClientError, "yellow"),
-    (AttemptResult::RateLimited, "super-light-orange"),
-    (AttemptResult::ServerError, "red"),
-    (AttemptResult::Connect, "dark-purple"),
-    (AttemptResult::Reset, "purple"),
-    (AttemptResult::Timeout, "orange"),
-    (AttemptResult::Cancelled, "blue"),
-    (AttemptResult::StreamError, "dark-red"),
-];
 /// Height of a row's heading.
 const HEADING: u32 = 1;
 
@@ -207,7 +195,7 @@ impl Panel {
             return Outcome::ALL.iter().map(|outcome| coloured(outcome.as_str(), colour(*outcome))).collect();
         }
         if ends_with("{{result}}") {
-            return RESULTS.iter().map(|(result, colour)| coloured(result.as_str(), colour)).collect();
+            return AttemptResult::ALL.iter().map(|result| coloured(result.as_str(), colour_of_attempt(*result))).collect();
         }
         self.columns.iter().map(|column| by_name(column.title, &column.properties())).collect()
     }
@@ -288,6 +276,21 @@ fn colour(outcome: Outcome) -> &'static str {
         Outcome::UpstreamError => "red",
         Outcome::Cut => "dark-red",
         Outcome::Refused => "purple",
+    }
+}
+
+/// That of the outcome that it leads to.
+fn colour_of_attempt(result: AttemptResult) -> &'static str {
+    match result {
+        AttemptResult::Success => colour(Outcome::Ok),
+        AttemptResult::ClientError => colour(Outcome::ClientError),
+        AttemptResult::RateLimited => colour(Outcome::RateLimited),
+        AttemptResult::ServerError => colour(Outcome::UpstreamError),
+        AttemptResult::Timeout => colour(Outcome::Timeout),
+        AttemptResult::Cancelled => colour(Outcome::Cancelled),
+        AttemptResult::StreamError => colour(Outcome::Cut),
+        AttemptResult::Reset => "purple",
+        AttemptResult::Connect => "dark-purple",
     }
 }
 

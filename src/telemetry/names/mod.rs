@@ -167,6 +167,19 @@ pub enum AttemptResult {
 }
 
 impl AttemptResult {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Success,
+        Self::ClientError,
+        Self::RateLimited,
+        Self::ServerError,
+        Self::Connect,
+        Self::Reset,
+        Self::Timeout,
+        Self::Cancelled,
+        Self::StreamError,
+    ];
+
     /// The result that a reply's status stands for.
     pub fn of_status(status: u16) -> Self {
         match status {

@@ -31,9 +31,6 @@ mod tls;
 
 use receiver::{Receiver, Step, ok};
 
-/// Short of the ten seconds that a receiver is given, and long for a busy machine.
-const LONG: Duration = Duration::from_secs(8);
-
 fn config(receiver: &Receiver) -> config::Telemetry {
     at(receiver.address, receiver.protocol)
 }
@@ -117,11 +114,11 @@ fn a_black_holed_receiver_holds_nobody_up_and_every_span_is_counted() {
     for record in records {
         telemetry.report(record);
     }
-    assert!(started.elapsed() < LONG, "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     assert!(telemetry.inner.otlp.as_ref().unwrap().shared.queue.weight() <= 2048);
     let stopping = Instant::now();
     telemetry.shutdown(Duration::from_millis(700));
-    assert!(stopping.elapsed() < LONG, "{:?}", stopping.elapsed());
+    assert!(stopping.elapsed() < Duration::from_millis(1500), "{:?}", stopping.elapsed());
     let counts = counts(&telemetry);
     assert_eq!(counts["exported"], 0);
     assert_eq!(counts["dropped"] + counts["failed"], 6000, "{counts:?}");
@@ -135,7 +132,7 @@ fn a_flush_ends_in_two_seconds_whatever_is_asked() {
     telemetry.report(plain());
     let started = Instant::now();
     telemetry.shutdown(Duration::from_mins(1));
-    assert!(started.elapsed() < LONG, "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     check(&telemetry, [0, 0, 1, 0]);
     telemetry.report(plain());
     check(&telemetry, [0, 1, 1, 0]);
